@@ -1,0 +1,59 @@
+"""What every notebook needs: one seed, checked parameters, and bands for results that vary by machine."""
+
+import numbers
+import os
+import random
+
+import numpy as np
+
+from helpers import plots
+
+
+def setup(seed, *, keras=False):
+    """Seed everything from one number and set the look of figures; keras=True: Keras and its kernels too."""
+    plots.style()
+    random.seed(seed)
+    np.random.seed(seed)
+    if keras:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        from helpers.finetuning import deterministic
+
+        deterministic(seed)
+
+
+def check(**rules):
+    """Stop the notebook when a parameter has a value that it does not take.
+
+    rules  : name=(value, low, high) for a number (int bounds want a whole number), name=(value, [choices]) for a choice
+    errors : ValueError, one sentence that names the parameter, its value and what it takes
+
+    >>> check(n_train=(500, 20, 4_000), language=("en", ["en", "zh"]))
+    >>> check(n_train=(7, 20, 4_000))
+    Traceback (most recent call last):
+    ValueError: parameter n_train is 7; it takes a whole number from 20 to 4,000
+    """
+    for name, (value, *allowed) in rules.items():
+        if isinstance(allowed[0], list):
+            good = any(value == choice and type(value) is type(choice) for choice in allowed[0])
+            takes = "one of " + ", ".join(map(repr, allowed[0]))
+        else:
+            low, high = allowed
+            whole = isinstance(low, int)
+            kind = numbers.Integral if whole else numbers.Real
+            good = isinstance(value, kind) and not isinstance(value, bool) and low <= value <= high
+            takes = f"a {'whole ' if whole else ''}number from {low:,} to {high:,}"
+        if not good:
+            raise ValueError(f"parameter {name} is {value!r}; it takes {takes}")
+
+
+def band(name, value, low, high):
+    """Print whether a result lies where it should, and return it; the value itself differs from processor to processor.
+
+    >>> band("held-out accuracy", 0.8, 0.78, 0.84)
+    held-out accuracy: band .78–.84: inside
+    True
+    """
+    inside = bool(low <= value <= high)
+    ends = "–".join(f"{end:.4g}".removeprefix("0") if 0 < end < 1 else f"{end:g}" for end in (low, high))
+    print(f"{name}: band {ends}: {'inside' if inside else 'outside'}")
+    return inside

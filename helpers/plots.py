@@ -1,0 +1,124 @@
+"""Show: every type of figure once, readable without colour, with Chinese rendered as Chinese and alt text on each.
+
+A figure's caption and the table of its numbers stand in the notebook; its title states its one message.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import seaborn as sns
+
+# one look a method, the same in every notebook: colour (Okabe & Ito 2008, safe for the colour-blind), marker, line
+LOOKS = {
+    "random": ("#000000", "o", "-"),
+    "scratch": ("#E69F00", "s", "--"),
+    "TF-IDF": ("#56B4E9", "^", "-."),
+    "head": ("#009E73", "D", ":"),
+    "full": ("#D55E00", "v", "-"),
+    "encoder": ("#009E73", "D", ":"),
+    "both": ("#CC79A7", "P", "-"),
+    "train": ("#0072B2", "o", "-"),
+    "valid": ("#D55E00", "s", "--"),
+    "test": ("#000000", "v", "-."),
+}
+SPARE = [("#0072B2", "X", "-"), ("#CC79A7", "P", "--"), ("#F0E442", "<", "-."), ("#999999", ">", ":")]
+
+
+def look(name, position=0):
+    """Colour, marker and line style of a method; one without an entry takes a spare look by position."""
+    return LOOKS.get(name, SPARE[position % len(SPARE)])
+
+
+def style():
+    """Seaborn's white grid at 100 dpi, with a font that has Chinese characters behind the default one."""
+    from importlib.util import find_spec
+    from pathlib import Path
+
+    from matplotlib import font_manager
+
+    sns.set_theme(style="whitegrid", context="notebook", font_scale=0.9)
+    folder = Path(find_spec("pylopdf_fonts_zh_cn").origin).parent
+    font_manager.fontManager.addfont(folder / "NotoSansSC-Regular.otf")
+    plt.rcParams |= {
+        "font.family": ["DejaVu Sans", "Noto Sans SC"],
+        "axes.unicode_minus": False,
+        "axes.titleweight": "bold",
+        "figure.dpi": 100,
+        "figure.figsize": (7.0, 3.8),
+        "figure.constrained_layout.use": True,
+        "svg.hashsalt": "course",
+    }
+
+
+def show(figure, alt):
+    """Display a figure with `alt`, one sentence that says what it shows, for those who cannot see it."""
+    from IPython.display import display
+
+    display(figure, metadata={"image/png": {"alt": alt}})
+    plt.close(figure)
+
+
+def lines(table, x, y, by, *, low=None, high=None, title, xlabel, ylabel, log_x=False):
+    """Lines with interval bands: y against x, one line a value of column `by`; returns the figure.
+
+    table : DataFrame in long form; `low` and `high` name the columns of the interval's ends
+    """
+    figure, axes = plt.subplots()
+    for position, (name, part) in enumerate(table.groupby(by, sort=False)):
+        colour, marker, dash = look(name, position)
+        axes.plot(part[x], part[y], color=colour, marker=marker, linestyle=dash, label=name)
+        if low:
+            axes.fill_between(
+                part[x].astype(float), part[low].astype(float), part[high].astype(float), color=colour, alpha=0.15
+            )
+    if log_x:
+        axes.set_xscale("log")
+        ticks = sorted(table[x].unique())
+        axes.set_xticks(ticks, [f"{t:,}" for t in ticks])
+        axes.minorticks_off()
+    axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
+    axes.legend(title=None)
+    return figure
+
+
+def intervals(table, effect, low, high, label, *, title, xlabel, reference=0.0):
+    """A dot with its interval for each row, beside a line at `reference` (no effect); returns the figure."""
+    figure, axes = plt.subplots(figsize=(7.0, 0.8 + 0.45 * len(table)))
+    position = np.arange(len(table))[::-1]
+    error = [table[effect] - table[low], table[high] - table[effect]]
+    axes.errorbar(table[effect], position, xerr=error, fmt="o", color="#0072B2", capsize=4)
+    axes.axvline(reference, color="#666666", linestyle="--", linewidth=1)
+    axes.set_yticks(position, table[label])
+    axes.set_ylim(-0.6, len(table) - 0.4)
+    axes.set(title=title, xlabel=xlabel, ylabel="")
+    return figure
+
+
+def bars(table, value, label, *, title, xlabel, format="{:,.0f}"):
+    """One horizontal bar a row, its value written at its end; returns the figure. Serves the audit funnel too."""
+    figure, axes = plt.subplots(figsize=(7.0, 0.8 + 0.45 * len(table)))
+    drawn = axes.barh(table[label], table[value], color="#56B4E9", edgecolor="#000000", linewidth=0.6)
+    axes.bar_label(drawn, [format.format(v) for v in table[value]], padding=3)
+    axes.invert_yaxis()
+    axes.margins(x=0.15)
+    axes.set(title=title, xlabel=xlabel, ylabel="")
+    return figure
+
+
+def histogram(values, *, title, xlabel, ylabel, bins=40, marks=None):
+    """Histogram of numbers with optional named vertical marks {name: x}; returns the figure."""
+    figure, axes = plt.subplots()
+    axes.hist(values, bins=bins, color="#56B4E9", edgecolor="#000000", linewidth=0.4)
+    for position, (name, at) in enumerate((marks or {}).items()):
+        axes.axvline(at, color="#D55E00", linestyle=["--", ":", "-."][position % 3], label=name)
+    axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
+    if marks:
+        axes.legend()
+    return figure
+
+
+def confusion(table, *, title):
+    """Heat map of a confusion table (true classes down, predicted across) with its counts; returns the figure."""
+    figure, axes = plt.subplots(figsize=(1.6 + 1.1 * table.shape[1], 1.2 + 0.8 * table.shape[0]))
+    sns.heatmap(table, annot=True, fmt=",d", cmap="Blues", cbar=False, linewidths=0.5, linecolor="#666666", ax=axes)
+    axes.set(title=title, xlabel="predicted", ylabel="true")
+    return figure

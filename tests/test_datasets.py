@@ -1,0 +1,198 @@
+"""Data files, cards and splits against the facts measured on the originals; tables of one's own against every fault."""
+
+import hashlib
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from helpers import datasets
+from helpers.datasets import DataError, read_table, split, text_key
+
+
+@pytest.fixture(scope="module")
+def reviews():
+    return datasets.load("reviews_zh")
+
+
+@pytest.fixture(scope="module")
+def snippets():
+    return datasets.load("snippets_en")
+
+
+def test_reviews_are_what_their_card_says(reviews):
+    assert len(reviews) == 35_123
+    assert reviews["text"].nunique() == 17_410
+    assert (reviews.groupby("text")["label"].nunique() > 1).sum() == 47
+    contested = reviews.groupby("text")["label"].transform("nunique") > 1
+    assert contested.sum() == 225
+    assert reviews["label"].eq("negative").equals(reviews["source"].eq("neg.txt"))
+    assert not reviews["text"].str.strip().ne(reviews["text"]).any()
+
+
+def test_groups_of_reviews_are_the_texts_that_share_a_key(reviews):
+    assert reviews["group"].nunique() == reviews["text"].map(text_key).nunique()
+    assert (reviews["group"] == reviews.groupby(reviews["text"].map(text_key))["group"].transform("first")).all()
+
+
+def test_snippets_are_what_their_card_says(snippets):
+    assert snippets["source"].value_counts().to_dict() == {
+        "film": 10_605,
+        "editorials": 5_190,
+        "tweets": 4_200,
+        "amazon": 3_708,
+    }
+    others = snippets[snippets["source"] != "tweets"]
+    assert np.allclose(others["ratings"].map(np.mean), others["score"], atol=1e-6)
+    assert np.allclose(others["ratings"].map(np.std), others["spread"], atol=1e-4)
+    assert snippets.loc[snippets["id"].eq("309_8") & snippets["source"].eq("amazon"), "group"].item() == "amazon/309"
+    assert (np.sign(snippets["score"]) == snippets["label"].map({"positive": 1, "negative": -1, "neutral": 0})).all()
+
+
+@pytest.mark.parametrize("name", datasets.names())
+def test_card_describes_the_file(name):
+    card, frame = datasets.card(name), datasets.load(name)
+    assert card["rows"] == len(frame)
+    assert set(card["columns"]) == set(frame.columns)
+    assert {"title", "source", "licence", "flaws", "sha256"} <= set(card)
+    assert hashlib.sha256((datasets.DATA / card["file"]).read_bytes()).hexdigest() == card["sha256"]
+
+
+@pytest.fixture
+def copied_data(tmp_path, monkeypatch):
+    for path in datasets.DATA.glob("reviews_zh.*"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    monkeypatch.setattr(datasets, "DATA", tmp_path)
+    return tmp_path
+
+
+def test_damaged_file_is_refused(copied_data):
+    path = copied_data / "reviews_zh.csv.xz"
+    raw = bytearray(path.read_bytes())
+    raw[1000] ^= 1
+    path.write_bytes(bytes(raw))
+    with pytest.raises(DataError, match=r"reviews_zh.csv.xz is damaged.*restore it with"):
+        datasets.load("reviews_zh")
+
+
+def test_missing_file_and_unknown_name_are_refused(copied_data):
+    (copied_data / "reviews_zh.csv.xz").unlink()
+    with pytest.raises(DataError, match=r"reviews_zh.csv.xz is missing: restore it with"):
+        datasets.load("reviews_zh")
+    with pytest.raises(DataError, match="no data set named 'reviews'; there are reviews_zh"):
+        datasets.load("reviews")
+
+
+@pytest.mark.parametrize("name", datasets.names())
+@pytest.mark.parametrize("seed", range(2))
+def test_no_text_and_no_group_on_two_sides(name, seed):
+    frame = datasets.load(name)
+    part = split(frame, seed=seed)
+    for a, b in itertools.combinations(part.unique(), 2):
+        left, right = frame[part == a], frame[part == b]
+        assert not set(left["text"].map(text_key)) & set(right["text"].map(text_key))
+        assert not set(left["group"]) & set(right["group"])
+    shares = part.value_counts(normalize=True)
+    assert abs(shares["train"] - 0.6) < 0.005
+    assert abs(shares["test"] - 0.2) < 0.005
+    rates = pd.crosstab(part, frame["label"], normalize="index")
+    assert (rates.max() - rates.min()).max() < 0.005
+
+
+def test_split_differs_by_seed_and_repeats_with_it(snippets):
+    few = snippets.head(500)
+    assert split(few, seed=1).equals(split(few, seed=1))
+    assert not split(few, seed=1).equals(split(few, seed=2))
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(st.tuples(st.sampled_from("abcdefgh"), st.integers(0, 5), st.sampled_from("+-")), min_size=1, max_size=40),
+    st.integers(0, 99),
+)
+def test_split_never_separates_what_belongs_together(rows, seed):
+    frame = pd.DataFrame(rows, columns=["text", "group", "label"])
+    try:
+        part = split(frame, {"train": 0.5, "test": 0.5}, seed=seed)
+    except DataError:
+        return
+    assert set(part) == {"train", "test"}
+    for column in ("text", "group"):
+        assert part.groupby(frame[column]).nunique().max() == 1
+
+
+def test_split_joins_chains_of_text_and_group():
+    frame = pd.DataFrame({"text": ["a", "a", "b", "c"], "group": [0, 1, 1, 2], "label": list("++--")})
+    part = split(frame, {"train": 0.5, "test": 0.5})
+    assert part[:3].nunique() == 1
+    assert part[3] != part[0]
+
+
+def test_split_refuses_what_cannot_be_split():
+    frame = pd.DataFrame({"text": ["same"] * 9, "group": range(9), "label": ["a"] * 9})
+    with pytest.raises(DataError, match="9 rows hold 1 separate texts or groups"):
+        split(frame)
+    with pytest.raises(DataError, match="must be positive and sum to 1"):
+        split(frame, {"train": 0.9, "test": 0.2})
+
+
+TABLE = pd.DataFrame({"text": ["很好，推荐", "太差了", "一般般吧", "质量不错"], "label": ["pos", "neg", "neg", "pos"]})
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "gb18030"])
+@pytest.mark.parametrize(("suffix", "sep"), [(".csv", ","), (".tsv", "\t")])
+def test_common_encodings_are_read(tmp_path, encoding, suffix, sep):
+    path = tmp_path / f"table{suffix}"
+    TABLE.to_csv(path, index=False, encoding=encoding, sep=sep)
+    assert read_table(path)[["text", "label"]].to_dict("list") == TABLE.to_dict("list")
+
+
+def test_western_encoding_is_not_taken_for_chinese(tmp_path):
+    texts = ["Le café était très bon et le garçon gentil", "Déçu, la qualité a baissé", "Où est passée ma commande ?"]
+    path = tmp_path / "table.csv"
+    pd.DataFrame({"text": texts, "label": ["a", "b", "a"]}).to_csv(path, index=False, encoding="cp1252")
+    assert read_table(path)["text"].tolist() == texts
+
+
+def test_other_formats_are_read(tmp_path):
+    TABLE.to_parquet(tmp_path / "t.parquet")
+    TABLE.to_excel(tmp_path / "t.xlsx", index=False)
+    TABLE.to_json(tmp_path / "t.jsonl", orient="records", lines=True, force_ascii=False)
+    for path in sorted(tmp_path.iterdir()):
+        frame = read_table(path)
+        assert frame["text"].tolist() == TABLE["text"].tolist()
+        assert frame["source"].unique().tolist() == [path.name]
+
+
+FAULTS = {
+    "empty file": ("t.csv", b"", "t.csv is empty"),
+    "header only": ("t.csv", b"text,label\n", "has a header but no rows"),
+    "missing column": ("t.csv", b"body,label\na,b\n", "no column 'text'; its columns are body, label"),
+    "missing value": ("t.csv", b"text,label\ngood,a\n,b\nbad,b\n", "1 values are missing in 'text', the first in data row 2"),
+    "one class": ("t.csv", b"text,label\ngood,a\nbad,a\nugly,a\n", "every label is 'a'"),
+    "all duplicates": ("t.csv", b"text,label\ngood,a\ngood!,b\nGOOD,a\n", "3 rows hold 1 distinct texts"),
+    "broken lines": ("t.csv", b"text,label\na,b\nc,d,e,f\n", "cannot be read as CSV: .*Expected 2 fields in line 3, saw 4"),
+    "open quote": ("t.csv", b'text,label\n"a,b\nc,d\n', "cannot be read as CSV"),
+    "broken JSON": ("t.jsonl", b'{"text": "a", "label": "b"}\n{"text": ', "cannot be read as JSONL"),
+    "not Parquet": ("t.parquet", b"no such thing", "cannot be read as PARQUET"),
+    "not Excel": ("t.xlsx", b"no such thing", "cannot be read as XLSX"),
+    "other kind": ("t.pdf", b"%PDF", "must be a .csv, .tsv, .jsonl, .parquet or .xlsx file"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_bad_tables_get_one_sentence(tmp_path, fault):
+    name, raw, sentence = FAULTS[fault]
+    (tmp_path / name).write_bytes(raw)
+    with pytest.raises(DataError, match=sentence) as caught:
+        read_table(tmp_path / name)
+    assert "\n" not in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_missing_table_is_named(tmp_path):
+    with pytest.raises(DataError, match="there is no file .*nowhere.csv"):
+        read_table(tmp_path / "nowhere.csv")
