@@ -11,13 +11,17 @@ INVISIBLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u00ad\u200b-\u200f\u202a
 
 
 def normalise(text):
-    """One form for each text: HTML entities resolved, Unicode NFKC, invisible characters out, white space single.
+    """One form for each text: HTML entities resolved, invisible characters out, Unicode NFKC, white space single.
 
     >>> normalise(" Tom &amp; Ｊｅｒｒｙ\u200b \\n very　good ")
     'Tom & Jerry very good'
     """
-    text = unicodedata.normalize("NFKC", html.unescape(text))
-    return " ".join(INVISIBLE.sub("", text).split())
+    text = unicodedata.normalize("NFKC", INVISIBLE.sub("", html.unescape(text)))
+    return " ".join(text.split())
+
+
+# a run of address characters with a known ending; the look-behind keeps the search linear on long runs without one
+ADDRESS = re.compile(r"(?<![\w./:?=&%~-])[\w./:?=&%~-]*\.(?:com|cn|net|html?)\b[\w./:?=&%~-]*", re.ASCII)
 
 
 def empty(text):
@@ -32,7 +36,7 @@ def heading(text):
 
 def link(text):
     """A web address with fewer than ten other characters."""
-    rest, found = re.subn(r"[\w./:?=&%~-]*\.(?:com|cn|net|html?)\b[\w./:?=&%~-]*", "", text, flags=re.ASCII)
+    rest, found = ADDRESS.subn("", text)
     return found > 0 and len(rest.strip()) < 10
 
 
@@ -46,7 +50,7 @@ def menu(text):
 
 
 def repeated(text):
-    """One phrase of two or more characters said four times or more and nothing else."""
+    """One phrase of two or more characters said four times or more, and at most ten characters after it."""
     return bool(re.fullmatch(r"(.{2,}?)\1{3,}.{0,10}", text, flags=re.S))
 
 

@@ -16,9 +16,9 @@ def setup(seed, *, keras=False):
     np.random.seed(seed)
     if keras:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        from helpers.finetuning import deterministic
+        from helpers.finetuning import make_reproducible
 
-        deterministic(seed)
+        make_reproducible(seed)
 
 
 def check(**rules):

@@ -1,0 +1,203 @@
+"""The ledger of the document's claims, and the rule that turns evidence into a verdict. No verdict is ever typed."""
+
+import json
+import math
+from functools import cache
+from pathlib import Path
+
+import pandas as pd
+import yaml
+from IPython import get_ipython
+from IPython.display import publish_display_data
+
+LEDGER = Path(__file__).with_name("claims.yaml")
+DIRECTIONS = ("higher", "lower", "not higher", "not lower")
+COLUMNS = ["id", "verdict", "effect", "low", "high", "difference", "conditions", "reason", "notebook", "parameters"]
+NEGATED = {"supported": "refuted", "negligible": "supported", "refuted": "supported", "inconclusive": "inconclusive"}
+
+
+def ledger():
+    """The claims as a DataFrame, index id: section, zh, says, kind, predicts, matters, unit, direction, notebook.
+
+    `claims.yaml` says what each column holds; direction is empty for claims tested by a difference.
+    """
+    return pd.DataFrame.from_dict(_claims(), orient="index").rename_axis("id").fillna({"direction": ""})
+
+
+@cache
+def _claims():
+    entries = yaml.safe_load(LEDGER.read_text(encoding="utf-8"))
+    return {entry["id"]: {key: value for key, value in entry.items() if key != "id"} for entry in entries}
+
+
+def verdict(effect, low, high, *, matters, direction):
+    """What an effect with its 95% interval says about the claim that it has a sign and is large enough to matter.
+
+    effect, low, high : finite, low ≤ effect ≤ high, all in the unit of matters
+    matters           : the smallest effect that matters, above 0
+    direction         : "higher" or "lower" is the claim; "not higher" or "not lower" denies one of these
+    returns           : of "higher", with a margin of a tenth of `matters` at every border that would free it to flip:
+        "supported"    the interval lies above 0 and the effect is at least `matters`
+        "negligible"   the interval lies within ± `matters`: neither the claim nor its opposite holds to a degree
+                       that matters
+        "refuted"      the interval lies below `matters`, but not within ±: an effect of the claimed size is ruled out
+        "inconclusive" anything else
+      "lower" is the mirror image. A denial is refuted where the claim is supported, supported where it is
+      negligible or refuted.
+
+    >>> verdict(0.03, 0.01, 0.05, matters=0.01, direction="higher")
+    'supported'
+    >>> verdict(0.03, 0.01, 0.05, matters=0.01, direction="lower")
+    'refuted'
+    """
+    if direction not in DIRECTIONS:
+        raise ValueError(f"direction must be one of {', '.join(DIRECTIONS)}, got {direction!r}")
+    if not matters > 0:
+        raise ValueError(f"matters must be above 0, got {matters}")
+    if not (math.isfinite(low) and math.isfinite(high) and low <= effect <= high):
+        raise ValueError(f"an effect must lie in its finite interval, got {effect} in [{low}, {high}]")
+    if direction.startswith("not "):
+        return NEGATED[verdict(effect, low, high, matters=matters, direction=direction.removeprefix("not "))]
+    if direction == "lower":
+        effect, low, high = -effect, -high, -low
+    margin = matters / 10
+    if low >= margin and effect >= matters + margin:
+        return "supported"
+    if high <= matters - margin:
+        return "negligible" if low >= margin - matters else "refuted"
+    return "inconclusive"
+
+
+def verdict_of_difference(difference, tolerance):
+    """What a measured difference from the claim says: supported within the tolerance, refuted beyond it.
+
+    Either way by a margin of a tenth of the tolerance, else inconclusive. Tolerance 0 is for counts of exceptions.
+
+    >>> verdict_of_difference(3, 0)
+    'refuted'
+    """
+    if not math.isfinite(difference):
+        raise ValueError(f"a difference must be finite, got {difference}: count what is not")
+    if abs(difference) <= 0.9 * tolerance:
+        return "supported"
+    return "refuted" if abs(difference) >= 1.1 * tolerance else "inconclusive"
+
+
+def combined(verdicts):
+    """One verdict from those under several conditions.
+
+    All alike: that one. "negligible" and "refuted": "refuted". "supported" beside either: "mixed".
+    An "inconclusive" beside verdicts that agree: "inconclusive".
+
+    >>> combined(["supported", "inconclusive", "refuted"])
+    'mixed'
+    """
+    found = set(verdicts)
+    if "supported" in found and found & {"negligible", "refuted"}:
+        return "mixed"
+    if len(found) == 1:
+        return found.pop()
+    return "inconclusive" if "inconclusive" in found else "refuted"
+
+
+def record(id, *, effect=None, interval=None, difference=None, conditions=None, reason=None, **parameters):
+    """Compute the verdict on one claim, print it as `C17: refuted`, and keep the evidence with the cell's output.
+
+    id         : a claim of the ledger, else ValueError
+    effect     : with interval (low, high), for a claim with a direction
+    difference : for a claim without one, in the ledger's unit
+    conditions : instead of these, {name: (effect, low, high)} or {name: difference}, two or more
+    reason     : instead of these, one sentence that says why the claim cannot be tested here
+    parameters : what the evidence was made with, such as n_train=500; numbers, texts, lists
+    """
+    claim = _claim(id)
+    given = [name for name, value in [("effect", effect), ("difference", difference)] if value is not None]
+    given += [name for name, value in [("conditions", conditions), ("reason", reason)] if value]
+    if len(given) != 1:
+        raise ValueError(f"{id} takes one of effect, difference, conditions and reason, got {given or 'none'}")
+    if effect is not None:
+        if interval is None:
+            raise ValueError(f"{id} lacks the interval of its effect: interval=(low, high)")
+        evidence = {"effect": effect, "interval": interval}
+    elif difference is not None:
+        evidence = {"difference": difference}
+    elif conditions:
+        evidence = {"conditions": conditions}
+    else:
+        evidence = {"reason": reason}
+    evidence, parameters = json.loads(json.dumps([evidence, parameters], default=_plain))
+    result = _judge(id, claim, evidence)
+    if get_ipython() is None:
+        print(f"{id}: {result}")
+    else:
+        content = {"id": id, "verdict": result, **evidence, "parameters": parameters}
+        publish_display_data({"text/plain": f"{id}: {result}"}, metadata={"claim": content})
+
+
+def collect(folder):
+    """Verdicts and evidence recorded in a folder of executed notebooks.
+
+    folder  : its *.ipynb are read; those run with injected parameters are left out
+    returns : DataFrame id, verdict, effect, low, high, difference, conditions, reason, notebook, parameters, in the
+              order of the notebooks; a column is None where the claim was tested another way
+    ValueError where a notebook records a claim that is not its own or twice, or whose evidence now gives another
+    verdict
+    """
+    rows = []
+    for path in sorted(Path(folder).glob("*.ipynb")):
+        for content in _recorded(path):
+            claim = _claim(content["id"])
+            if path.name.partition("_")[0] != claim["notebook"]:
+                raise ValueError(f"{path.name} records {content['id']}, which belongs to notebook {claim['notebook']}")
+            if any(row["id"] == content["id"] for row in rows):
+                raise ValueError(f"{path.name} records {content['id']} a second time")
+            if _judge(content["id"], claim, content) != content["verdict"]:
+                raise ValueError(f"{path.name}: the verdict on {content['id']} is out of date, run the notebook again")
+            low, high = content.get("interval", (None, None))
+            rows.append({**content, "low": low, "high": high, "notebook": path.stem})
+    return pd.DataFrame(rows, columns=COLUMNS).astype(object).where(lambda table: table.notna(), None)
+
+
+def _recorded(path):
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    if any("injected-parameters" in cell["metadata"].get("tags", []) for cell in cells):
+        return []
+    outputs = [output for cell in cells for output in cell.get("outputs", [])]
+    return [output["metadata"]["claim"] for output in outputs if "claim" in output.get("metadata", {})]
+
+
+def _claim(id):
+    if id not in _claims():
+        raise ValueError(f"{id} is not in the ledger, which has {len(_claims())} claims: see claims.ledger()")
+    return _claims()[id]
+
+
+def _judge(id, claim, evidence):
+    if "reason" in evidence:
+        return "not testable here"
+    if "conditions" in evidence:
+        if len(evidence["conditions"]) < 2:
+            raise ValueError(f"{id} takes two conditions or more: with one, give effect or difference")
+        return combined([_judge_one(id, claim, found) for found in evidence["conditions"].values()])
+    if "effect" in evidence:
+        return _judge_one(id, claim, [evidence["effect"], *evidence["interval"]])
+    return _judge_one(id, claim, evidence["difference"])
+
+
+def _judge_one(id, claim, found):
+    direction = claim.get("direction")
+    if isinstance(found, list) != bool(direction):
+        takes = f"an effect ({direction}) with its interval" if direction else "a difference"
+        raise ValueError(f"{id} is tested by {takes}, in the unit: {claim['unit']}")
+    try:
+        if not direction:
+            return verdict_of_difference(found, claim["matters"])
+        return verdict(*found, matters=claim["matters"], direction=direction)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{id}: {error}") from None
+
+
+def _plain(value):
+    if not hasattr(value, "tolist"):
+        raise TypeError(f"a claim keeps numbers, texts and lists, got {type(value).__name__}")
+    return value.tolist()

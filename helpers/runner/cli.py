@@ -1,0 +1,122 @@
+"""The command `course`: run, study, doctor, check. Imports what a subcommand needs only when it is asked for."""
+
+import argparse
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from helpers.runner.paths import Refused, root
+
+
+def parser():
+    """The command line's grammar."""
+    top = argparse.ArgumentParser(prog="course", description="Run and check the notebooks of the course.")
+    commands = top.add_subparsers(dest="command", required=True)
+    cores = os.cpu_count() or 1
+
+    run = commands.add_parser("run", help="execute notebooks; what is done already is kept")
+    run.add_argument("numbers", nargs="*", metavar="NN", help="numbers of notebooks, all if none is given")
+    run.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help="set a parameter")
+    run.add_argument("-f", type=Path, metavar="PROFILE", help="a parameter file, such as notebooks/profiles/smoke.yaml")
+    run.add_argument("--grid", nargs="+", default=[], metavar="NAME=VALUES", help="seed=0..4 n_train=100,500")
+    run.add_argument("--jobs", type=positive, default=cores, help="notebooks at a time (default: one a core)")
+    run.add_argument("--out", type=Path, help="folder for the executed notebooks (default: out in the course's folder)")
+    run.add_argument("--update", action="store_true", help="store the outputs in notebooks/, the minutes in README.md")
+
+    study = commands.add_parser("study", help="fill a study's grid of runs; list the studies without a name")
+    study.add_argument("name", nargs="?")
+    study.add_argument("--jobs", type=positive, default=1, help="cells at a time (default: 1, with all cores)")
+
+    commands.add_parser("doctor", help="check this machine: each line is ok or says what to do")
+    check = commands.add_parser("check", help="check the conventions of notebooks")
+    check.add_argument("files", nargs="*", type=Path, help="notebooks, all if none is given")
+    return top
+
+
+def positive(text):
+    """A whole number of at least 1."""
+    if not (text.isdecimal() and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
+
+
+def run(options):
+    """`course run`: plan, execute, print the table; 1 if a notebook failed or a shipped band says outside."""
+    from tqdm import tqdm
+
+    from helpers.runner import kernels, parameters, report
+    from helpers.runner import run as runs
+
+    if options.update and (options.p or options.f or options.grid):
+        raise Refused("--update stores the run with shipped parameters: leave out -p, -f and --grid")
+    chosen = parameters.select(options.numbers)
+    profile = parameters.read_profile(options.f) if options.f else {}
+    planned = parameters.combine(chosen, options.p, profile, options.grid)
+    folder = (options.out or root() / "out").resolve()
+    pairs = []
+    with tempfile.TemporaryDirectory() as ipython, tqdm(total=len(planned), unit="notebook") as bar:
+        kernels.configure(ipython, threads=kernels.threads_for(min(options.jobs, len(planned))))
+        for jobs in runs.plan(planned, folder, options.update):
+            for job, row in runs.run_all(jobs, options.jobs, bar):
+                if options.update and row["status"] in ("ok", "kept") and (problem := runs.store(job)):
+                    row |= {"status": "failed", "error": problem}
+                pairs.append((job, row))
+    pairs.sort(key=lambda pair: (pair[0]["target"].parent, pair[0]["target"].name))
+    rows = [row for _, row in pairs]
+    good = [row for row in rows if row["status"] in ("ok", "kept")]
+    print(report.table(rows))
+    if rows:
+        report.write_index(folder, pairs)
+        print(f"index: {folder / 'index.html'}")
+    if options.update:
+        report.record_timings(good)
+        report.refresh_map()
+    return 0 if len(good) == len(rows) else 1
+
+
+def study(options):
+    """`course study`: 1 if a cell failed."""
+    from helpers.runner import studies
+
+    if options.name is None:
+        print(studies.overview())
+        return 0
+    return 1 if studies.fill(options.name, options.jobs) else 0
+
+
+def doctor(options):
+    """`course doctor`: 1 if something needs a fix."""
+    from helpers.runner.doctor import examine
+
+    lines = examine()
+    print("\n".join(f"{'ok ' if ok else 'fix:'} {text}" for ok, text in lines))
+    return 0 if all(ok for ok, _ in lines) else 1
+
+
+def check(options):
+    """`course check`: 1 if a notebook breaks a convention."""
+    from helpers.runner.checks import problems
+    from helpers.runner.parameters import notebooks
+
+    files = options.files or notebooks().values()
+    found = [f"{path.name}: {problem}" for path in files for problem in problems(path)]
+    print("\n".join(found) or f"{len(files)} notebooks keep the conventions")
+    return 1 if found else 0
+
+
+def main(arguments=None):
+    """Entry point: returns the exit status; 2 with one sentence for a request that is refused."""
+    options = parser().parse_args(arguments)
+    try:
+        return {"run": run, "study": study, "doctor": doctor, "check": check}[options.command](options)
+    except Refused as error:
+        print(f"course: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("course: interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

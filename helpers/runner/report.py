@@ -1,0 +1,94 @@
+"""What a run leaves to read: the table, the HTML index, the timings file and the README's map of notebooks."""
+
+import html
+import json
+import re
+
+from helpers.runner.checks import header_rows
+from helpers.runner.parameters import notebooks
+from helpers.runner.paths import Refused, root, write_atomically
+
+HEADINGS = ["notebook", "seconds", "peak memory", "bands", "status"]
+MAP = re.compile(r"(<!-- map -->\n).*?(<!-- /map -->)", re.DOTALL)
+PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>Executed notebooks</title>
+<style>
+body {{ font-family: sans-serif; margin: 2rem }}
+td, th {{ padding: .3rem 1rem; text-align: left; border-bottom: 1px solid #ccc }}
+</style>
+<h1>Executed notebooks</h1>
+<table><tr>{headings}</tr>
+{rows}
+</table></html>
+"""
+
+
+def columns(row):
+    """The five texts that a row of the table shows."""
+    bands = f"{row['inside']} inside, {row['outside']} outside" if row["inside"] + row["outside"] else "none"
+    return [row["notebook"], f"{row['seconds']:.1f}", f"{row['peak_mib']:,} MiB", bands, row["status"]]
+
+
+def table(rows):
+    """The rows as aligned text, with a line for each error below."""
+    lines = [HEADINGS, *map(columns, rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(HEADINGS))]
+    text = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+    return "\n".join([*text, *(f"{row['notebook']}: {row['error']}" for row in rows if row["error"])])
+
+
+def write_index(folder, pairs):
+    """Write index.html in the folder of a run: the table, each notebook linked to its page or to its error.
+
+    pairs : (job, row)
+    """
+    lines = []
+    for job, row in pairs:
+        page = job["target"].with_suffix(".error.txt" if row["status"] == "failed" else ".html")
+        name, *rest = map(html.escape, columns(row))
+        link = f'<a href="{html.escape(page.relative_to(folder).as_posix())}">{name}</a>'
+        lines.append(f"<tr><td>{link}</td>{''.join(f'<td>{cell}</td>' for cell in rest)}</tr>")
+    headings = "".join(f"<th>{heading}</th>" for heading in HEADINGS)
+    write_atomically(folder / "index.html", PAGE.format(headings=headings, rows="\n".join(lines)))
+
+
+def header(path):
+    """What the first cell of a notebook says: {"title": …, "Document section": …, "Needs": …, …}."""
+    text = "".join(json.loads(path.read_text(encoding="utf8"))["cells"][0]["source"])
+    title = re.match(r"# \d\d · (.+)", text)
+    return {"title": title[1].strip() if title else "", **header_rows(text)}
+
+
+def timings():
+    """The committed timings: {stem: {"seconds": …, "peak_mib": …}}."""
+    path = root() / "notebooks" / "timings.json"
+    return json.loads(path.read_text(encoding="utf8")) if path.exists() else {}
+
+
+def record_timings(rows):
+    """Enter the seconds and memory of stored notebooks, and drop notebooks that are gone."""
+    new = {row["notebook"]: {"seconds": row["seconds"], "peak_mib": row["peak_mib"]} for row in rows}
+    stems = {path.stem for path in notebooks().values()}
+    merged = {stem: figures for stem, figures in sorted({**timings(), **new}.items()) if stem in stems}
+    write_atomically(root() / "notebooks" / "timings.json", json.dumps(merged, indent=1) + "\n")
+
+
+def map_table():
+    """The README's map of notebooks: title, document section, needs and minutes on two cores."""
+    lines = ["| notebook | document section | needs | minutes |", "|---|---|---|---|"]
+    times = timings()
+    for path in notebooks().values():
+        first = header(path)
+        minutes = f"{times[path.stem]['seconds'] / 60:.1f}" if path.stem in times else "not timed"
+        link = f"[{path.stem[:2]} · {first['title']}](notebooks/{path.name})"
+        lines.append(f"| {link} | {first.get('Document section', '')} | {first.get('Needs', '')} | {minutes} |")
+    return "\n".join(lines) + "\n"
+
+
+def refresh_map():
+    """Write the map between the README's markers <!-- map --> and <!-- /map -->."""
+    readme = root() / "README.md"
+    text = readme.read_text(encoding="utf8") if readme.exists() else ""
+    if not MAP.search(text):
+        raise Refused("README.md must hold the markers <!-- map --> and <!-- /map -->, each on a line of its own")
+    write_atomically(readme, MAP.sub(lambda found: found[1] + map_table() + found[2], text))

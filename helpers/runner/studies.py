@@ -1,0 +1,159 @@
+"""Studies: comparisons too long for a notebook, run once as a grid of cells and stored one row a cell.
+
+A study is a file studies/NAME.py with
+    GRID  : {parameter: values}, of which every combination is a cell, or a list of cells {parameter: value}
+    USES  : modules of helpers whose code its results depend on, such as ["selection", "evaluation"]
+    DATA  : names of the data sets that it reads
+    run(**cell) -> dict : the results of one cell
+and is stored in data/studies/NAME.csv: the cell's parameters, its results, `cell` (hash of the parameters) and `stand`
+(hash of code and data).
+"""
+
+import hashlib
+import importlib.util
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from helpers import datasets
+from helpers.runner.paths import Refused, code_hash, root, write_atomically
+
+
+def names():
+    """The studies of the course, in alphabetical order."""
+    return sorted(path.stem for path in (root() / "studies").glob("[!_]*.py"))
+
+
+def source(name):
+    """The study's file; Refused if there is no such study."""
+    if name not in names():
+        raise Refused(f"there is no study {name}; there are {', '.join(names()) or 'none'}")
+    return root() / "studies" / f"{name}.py"
+
+
+def module(name):
+    """The study's module, imported from its file."""
+    specification = importlib.util.spec_from_file_location(f"studies.{name}", source(name))
+    study = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(study)
+    return study
+
+
+def cells(study):
+    """The grid as {hash of the parameters: parameters}."""
+    grid = study.GRID
+    if isinstance(grid, dict):
+        grid = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
+    return {hashlib.sha256(json.dumps(cell, sort_keys=True).encode()).hexdigest()[:12]: cell for cell in grid}
+
+
+def stand(study):
+    """Hash of what the results depend on: the study's file, the modules that it uses and the data that it reads.
+
+    The grid does not count (a longer grid leaves finished cells fresh), nor do comments and docstrings.
+    """
+    files = [Path(study.__file__)]
+    for name in study.USES:
+        path = root() / "helpers" / name
+        files += path.glob("*.py") if path.is_dir() else [path.with_suffix(".py")]
+    parts = code_hash(files, skip="GRID"), [datasets.card(name)["sha256"] for name in study.DATA]
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
+
+
+def stored(name):
+    """The stored rows, fresh or not; an empty table if there are none."""
+    path = root() / "data" / "studies" / f"{name}.csv"
+    if not path.exists():
+        return pd.DataFrame(columns=["cell", "stand"])
+    text = {"cell": str, "stand": str}
+    return pd.read_csv(path, dtype=text, keep_default_na=False, na_values=[""])
+
+
+def state(name):
+    """Fresh rows, missing cells {hash: parameters}, and the number of stale rows."""
+    study = module(name)
+    wanted, now, rows = cells(study), stand(study), stored(name)
+    fresh = rows[rows["cell"].isin(wanted) & (rows["stand"] == now)]
+    missing = {key: cell for key, cell in wanted.items() if key not in set(fresh["cell"])}
+    return fresh, missing, len(rows) - len(fresh)
+
+
+def load(name):
+    """The results of a study, one row a cell; Refused if none are stored."""
+    rows = stored(source(name).stem)
+    if rows.empty:
+        raise Refused(f"study {name} has no results: fill it with `course study {name}`")
+    return rows.drop(columns=["cell", "stand"])
+
+
+def stale(name):
+    """What is wrong with a study's stored results, as sentences; an empty list if they are complete and fresh."""
+    _, missing, old = state(name)
+    found = [f"study {name} lacks {len(missing)} cells: fill it with `course study {name}`"] if missing else []
+    return found + ([f"study {name} holds {old} rows of other code, data or grid"] if old else [])
+
+
+def overview():
+    """A line for each study: cells done of all, and whether they are fresh."""
+    lines = []
+    for name in names():
+        fresh, missing, old = state(name)
+        lines.append(f"{name}: {len(fresh)} of {len(fresh) + len(missing)} cells, {'stale' if old else 'fresh'}")
+    return "\n".join(lines) or "no studies"
+
+
+def run_cell(name, cell, key):
+    """A row of the table: one cell's parameters, its results and its hash. Runs in a worker process."""
+    return {**cell, **module(name).run(**cell), "cell": key}
+
+
+def fill(name, jobs):
+    """Run the missing cells, storing the table after each, so that a killed study goes on where it stopped.
+
+    A cell that raises is reported and left out; the others go on. Rows of other code or data are dropped.
+    returns : number of cells that failed
+    """
+    import tempfile
+
+    from tqdm import tqdm
+
+    from helpers.runner import kernels
+    from helpers.runner.workers import finished, sentence
+
+    study = module(name)
+    order, now = list(cells(study)), stand(study)
+    fresh, missing, _ = state(name)
+    rows, failed = fresh.to_dict("records"), 0
+    path = root() / "data" / "studies" / f"{name}.csv"
+    with tempfile.TemporaryDirectory() as ipython, tqdm(total=len(order), initial=len(rows), unit="cell") as bar:
+        kernels.configure(ipython, threads=kernels.threads_for(jobs))
+        for (_, cell, _), future in finished(jobs, run_cell, [(name, cell, key) for key, cell in missing.items()]):
+            bar.update()
+            if error := future.exception():
+                failed += 1
+                bar.write(f"{name} {cell}: {sentence(error)}")
+                continue
+            rows.append({**future.result(), "stand": now})
+            rows.sort(key=lambda row: order.index(row["cell"]))
+            write_atomically(path, pd.DataFrame(rows).to_csv(index=False))
+    return failed
+
+
+def pack(correct):
+    """Per-row correctness (array of 0/1, length n) as the text "n:hex", for one column of a study's table.
+
+    >>> pack([1, 0, 1])
+    '3:a0'
+    >>> unpack('3:a0')
+    array([1, 0, 1], dtype=uint8)
+    """
+    return f"{len(correct)}:{np.packbits(np.asarray(correct, bool)).tobytes().hex()}"
+
+
+def unpack(text):
+    """The array of 0/1 that `pack` made a text of."""
+    length, bits = text.split(":")
+    return np.unpackbits(np.frombuffer(bytes.fromhex(bits), np.uint8))[: int(length)]

@@ -1,0 +1,267 @@
+"""Every notebook keeps the conventions; each convention is seen to fail once on a notebook broken on purpose."""
+
+import ast
+import copy
+import subprocess
+import sys
+
+import nbformat
+import pytest
+from nbformat import v4
+
+from helpers.runner import checks, parameters, studies
+from helpers.runner.paths import root
+
+NOTEBOOKS = list(parameters.notebooks().values())
+
+HEADER = """# 02 · Losses
+
+| | |
+|---|---|
+| *Document section* | 数学模型 |
+| *You will learn* | 1. to derive <br> 2. to check <br> 3. to compare |
+| *Needs* | 01 |
+| 摘要 | 本笔记本推导损失函数。每个梯度都用数值检验。 |
+"""
+CHECKER = """answer = answer_{n} if answer_{n} is not None else solution_{n}
+assert answer(2) == 4
+print("exercise {n}:", "your answer" if answer_{n} is not None else "the solution", "passes")"""
+
+
+def good():
+    """A notebook that keeps every convention: 31 cells, two exercises, a figure with a table, one claim."""
+    cells = [
+        v4.new_markdown_cell(HEADER),
+        v4.new_code_cell("seed: int = 0  # random seed\nn: int = 100  # rows", metadata={"tags": ["parameters"]}),
+        v4.new_code_cell("from helpers import notebook\n\nnotebook.check(seed=(seed, 0, 9), n=(n, 1, 200))"),
+        v4.new_code_cell("import math", metadata={"tags": ["setup"]}),
+        v4.new_code_cell("print('plain')", outputs=[stream("plain\n")]),
+        v4.new_code_cell("print('varies')", outputs=[stream("1\n")], metadata={"tags": ["nbval-ignore-output"]}),
+        v4.new_code_cell("plots.show(figure, alt='a line')\nprint(table)", outputs=[picture(), stream("x y\n")]),
+        v4.new_code_cell("claims.record('C01', effect=1)", outputs=[stream("C01: refuted\n", claim={"id": "C01"})]),
+    ]
+    for n in (1, 2):
+        cells += [
+            v4.new_code_cell(f"answer_{n} = None  # a function that doubles its argument"),
+            v4.new_code_cell(f"def solution_{n}(x):\n    return 2 * x", metadata=folded()),
+            v4.new_code_cell(CHECKER.format(n=n), outputs=[stream("ok\n")], metadata={"tags": ["checker"]}),
+        ]
+    cells += [v4.new_markdown_cell(f"Paragraph {n}.") for n in range(16)]
+    cells.append(v4.new_markdown_cell("## Take-aways\n\n- Check every gradient."))
+    for number, cell in enumerate(cells):
+        cell.id = f"cell-{number}"
+    for count, cell in enumerate((cell for cell in cells if cell.cell_type == "code"), start=1):
+        cell.execution_count = count
+    return v4.new_notebook(cells=cells)
+
+
+def folded():
+    """Metadata of a solution."""
+    return {"tags": ["solution"], "jupyter": {"source_hidden": True}}
+
+
+def stream(text, name="stdout", **metadata):
+    """A printed output; with metadata, a display."""
+    if metadata:
+        return v4.new_output("display_data", {"text/plain": text}, metadata=metadata)
+    return v4.new_output("stream", name=name, text=text)
+
+
+def picture(**metadata):
+    """A figure's output with alt text."""
+    return v4.new_output("display_data", {"image/png": "aGk="}, metadata={"image/png": {"alt": "a line"}})
+
+
+def broken(change):
+    """The good notebook after a change."""
+    notebook = copy.deepcopy(good())
+    change(notebook.cells)
+    return notebook
+
+
+def edit(number, old, new):
+    """A change that replaces text in a cell, which must be there."""
+
+    def change(cells):
+        assert old in cells[number].source
+        cells[number].source = cells[number].source.replace(old, new)
+
+    return change
+
+
+def tags(number, *names):
+    """A change that replaces a cell's tags."""
+    return lambda cells: cells[number].metadata.update(tags=list(names))
+
+
+def output(number, *outputs):
+    """A change that replaces a cell's outputs."""
+    return lambda cells: cells[number].update(outputs=list(outputs))
+
+
+BREAKS = {
+    "no title": (checks.header, edit(0, "# 02 · Losses", "# Losses"), "first cell must start with"),
+    "no section": (checks.header, edit(0, "*Document section*", "*Section*"), "lacks the row Document section"),
+    "no needs": (checks.header, edit(0, "| 01 |", "| |"), "lacks the row Needs"),
+    "two objectives": (checks.header, edit(0, "<br> 3. to compare", ""), "three to five objectives"),
+    "six objectives": (checks.header, edit(0, "to compare", "a <br> b <br> c <br> d"), "three to five objectives"),
+    "no 摘要": (checks.header, edit(0, "摘要", "要"), "lacks the row 摘要"),
+    "one sentence": (checks.header, edit(0, "。每个", "，每个"), "two Chinese sentences, not 1"),
+    "no parameters": (checks.parameters, tags(1), "exactly one cell must be tagged parameters, not 0"),
+    "two parameters cells": (checks.parameters, tags(3, "parameters"), "exactly one cell must be tagged parameters"),
+    "untyped": (checks.parameters, edit(1, "n: int", "n"), "parameter n must be declared"),
+    "odd type": (checks.parameters, edit(1, "n: int", "n: dict"), "parameter n must be declared"),
+    "no comment": (checks.parameters, edit(1, "  # rows", ""), "parameter n needs a trailing comment"),
+    "no seed": (checks.parameters, edit(1, "seed", "start"), "must include `seed: int`"),
+    "not checked": (checks.parameters, edit(2, "notebook.check", "print"), "must check them"),
+    "not Python": (checks.syntax, edit(4, "print('plain')", "%time print()"), "is not Python"),
+    "never run": (checks.execution, lambda cells: cells[4].update(execution_count=None), "counts must run from 1"),
+    "out of order": (checks.execution, lambda cells: cells[4].update(execution_count=9), "counts must run from 1"),
+    "stored error": (checks.execution, output(4, v4.new_output("error", ename="E")), "is an error"),
+    "stored stderr": (checks.execution, output(4, stream("log", name="stderr")), "is on stderr"),
+    "too much ignored": (
+        checks.compared,
+        lambda cells: [tags(n, "nbval-ignore-output")(cells) for n in (4, 6)],
+        "3 of 6 cells with output escape nbval",
+    ),
+    "too short": (checks.size, lambda cells: cells.pop(20) and cells.pop(20), "it has 29 cells"),
+    "too long": (checks.size, lambda cells: cells.extend([cells[20]] * 30), "it has 61 cells"),
+    "long cell": (checks.size, edit(4, "print('plain')", "x = 1\n" * 26), "has 26 lines"),
+    "one exercise": (checks.exercise_cells, lambda cells: [cells.pop(8) for _ in range(3)], "two exercises or more"),
+    "no stub": (checks.exercise_cells, edit(8, "answer_1 = None", "answer_1 = 3"), "needs a stub cell"),
+    "no solution": (checks.exercise_cells, tags(9), "needs a cell tagged solution"),
+    "open solution": (checks.exercise_cells, lambda cells: cells[9].metadata.pop("jupyter"), "must be collapsed"),
+    "no checker": (checks.exercise_cells, tags(10), "needs a cell tagged checker"),
+    "silent checker": (checks.exercise_cells, edit(10, "print(", "str("), "print which it tested"),
+    "no take-aways": (checks.closing, lambda cells: cells.pop(), "must start with `## Take-aways`"),
+    "URL": (checks.offline, edit(4, "plain", "http" + "s://example.org"), "holds a URL"),
+    "installs": (checks.offline, edit(4, "print('plain')", "run('pip install x')"), "installs a package"),
+    "network": (checks.offline, edit(4, "print('plain')", "from urllib.request import urlopen"), "imports urllib"),
+    "path in code": (checks.offline, edit(4, "plain", "/" + "home/me/x"), "holds an absolute path"),
+    "path in output": (checks.offline, output(4, stream("/" + "home/me/x")), "holds an absolute path"),
+    "no id": (checks.identity, lambda cells: cells[4].pop("id"), "has no id"),
+    "same id": (checks.identity, lambda cells: cells[4].update(id="cell-5"), "two cells have the id cell-5"),
+    "minutes": (checks.minutes, edit(20, "Paragraph", "It takes 3 minutes."), "states minutes"),
+    "分钟": (checks.minutes, edit(20, "Paragraph", "大约需要3分钟"), "states minutes"),
+    "no alt text": (checks.figures, lambda cells: cells[6].outputs[0].metadata.clear(), "without alt text"),
+    "no table": (checks.figures, lambda cells: cells[6].outputs.pop(), "without the rounded table"),
+}
+
+
+def test_the_good_notebook_is_good():
+    notebook = good()
+    nbformat.validate(notebook)
+    assert [problem for gate in checks.GATES[:-1] for problem in gate(notebook)] == []
+    assert checks.claims(notebook, ledger={"C01"}) == []
+
+
+@pytest.mark.parametrize("name", BREAKS)
+def test_each_gate_goes_red(name):
+    gate, change, sentence = BREAKS[name]
+    found = gate(broken(change))
+    assert any(sentence in problem for problem in found), found
+
+
+def test_unknown_claims_are_found_in_code_and_in_outputs():
+    in_code = broken(edit(7, "C01", "C98"))
+    in_output = broken(lambda cells: cells[7].outputs[0].metadata.update(claim={"id": "C99"}))
+    assert checks.claims(in_code, ledger={"C01"}) == ["claim C98 is not in the ledger"]
+    assert checks.claims(in_output, ledger={"C01"}) == ["claim C99 is not in the ledger"]
+
+
+def test_every_gate_was_seen_red():
+    assert {gate for gate, _, _ in BREAKS.values()} | {checks.claims} == set(checks.GATES)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_conventions(path):
+    assert checks.problems(path) == []
+
+
+# --- exercises ------------------------------------------------------------------------------------------------------
+
+LINES = """
+import contextlib, io
+
+def passes(number, *steps):
+    space = dict(setup)
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        try:
+            for step in steps:
+                exec(step, space)
+            exec(checkers[number], space)
+        except Exception:
+            return False
+    return printed.getvalue()
+
+setup = {"__name__": "__main__"}
+for source in sources:
+    exec(source, setup)
+for n in stubs:
+    assert not passes(n, stubs[n]), f"the checker of exercise {n} passes an untouched stub"
+    with_solution = passes(n, stubs[n], solutions[n])
+    assert with_solution, f"the solution of exercise {n} does not pass"
+    answered = passes(n, solutions[n], f"answer_{n} = solution_{n}")
+    assert answered, f"the solution of exercise {n} does not pass as an answer"
+    assert answered != with_solution, f"the checker of exercise {n} does not say which it tested"
+    assert not passes(n, solutions[n], f"answer_{n} = object()"), f"the checker of exercise {n} passes a wrong answer"
+"""
+
+
+def run_exercises(notebook, folder):
+    """Run an executed notebook's exercises with its parameters and its cells tagged setup alone; what went wrong.
+
+    The stub must fail without the solution (the student's edition), and pass with the solution or a right answer.
+    """
+    cells = [cell for cell in checks.code(notebook) if {"parameters", "setup"} & set(cell.metadata.get("tags", []))]
+    found = checks.exercises(notebook).items()
+    kinds = {kind + "s": {n: part[kind].source for n, part in found} for kind in ("stub", "solution", "checker")}
+    script = f"sources = {[cell.source for cell in cells]!r}\n"
+    script += "".join(f"{name} = {values!r}\n" for name, values in kinds.items()) + LINES
+    done = subprocess.run([sys.executable, "-c", script], cwd=folder, capture_output=True, text=True)
+    return done.stderr.strip().splitlines()[-1] if done.returncode else ""
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_exercises_fail_untouched_and_pass_solved(path):
+    assert run_exercises(v4.reads(path.read_text(encoding="utf8")), path.parent) == ""
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda cells: None, ""),
+        (edit(9, "2 * x", "3 * x"), "the solution of exercise 1 does not pass"),
+        (edit(10, "assert answer(2) == 4", ""), "the checker of exercise 1 passes a wrong answer"),
+        (edit(10, "else solution_1", "else (lambda x: 4)"), "the checker of exercise 1 passes an untouched stub"),
+        (edit(13, '"your answer" if', '"the solution" if'), "the checker of exercise 2 does not say which it tested"),
+        (edit(9, "2 * x", "math.floor(2 * x)"), ""),
+        (
+            lambda cells: (edit(9, "2 * x", "math.floor(2 * x)")(cells), tags(3)(cells)),
+            "solution of exercise 1 does not",
+        ),
+    ],
+)
+def test_the_exercise_runner_goes_red(change, sentence, tmp_path):
+    found = run_exercises(broken(change), tmp_path)
+    assert sentence in found and bool(sentence) == bool(found)
+
+
+# --- studies --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", studies.names())
+def test_studies_are_complete_and_fresh(name):
+    assert studies.stale(name) == []
+
+
+@pytest.mark.parametrize("name", studies.names())
+def test_studies_name_what_they_use(name):
+    tree = ast.parse((root() / "studies" / f"{name}.py").read_text(encoding="utf8"))
+    imported = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module == "helpers":
+            imported |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("helpers."):
+            imported.add(node.module.split(".")[1])
+    assert imported - set(studies.module(name).USES) - {"runner"} == set()

@@ -1,0 +1,237 @@
+"""evaluation: published and hand-worked values, scikit-learn, and coverage by simulation."""
+
+import doctest
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from sklearn.metrics import cohen_kappa_score
+
+from helpers import evaluation
+
+RUNS = 1_500
+HONEST = (0.93, 0.97)  # coverage of a 95% interval in 1,500 simulated experiments: .95 ± 3.5 standard errors
+
+
+def coverage(intervals, truth):
+    return np.mean([low <= truth <= high for low, high in intervals])
+
+
+def is_honest(share):
+    return HONEST[0] <= share <= HONEST[1]
+
+
+def test_examples_in_the_docstrings():
+    assert doctest.testmod(evaluation).failed == 0
+
+
+# Newcombe 1998, Statistics in Medicine 17:857, table I, method 3
+@pytest.mark.parametrize(
+    ("k", "n", "low", "high"),
+    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0, 0.1611), (1, 29, 0.0061, 0.1718)],
+)
+def test_wilson_gives_newcombes_published_values(k, n, low, high):
+    assert evaluation.wilson(k, n) == pytest.approx((k / n, low, high), abs=5e-5)
+
+
+def test_kappa_is_scikit_learns_and_its_error_that_of_the_delta_method():
+    """Error by numerical derivatives of kappa over the joint shares, whose covariance is the multinomial one."""
+    joint = np.array([[0.55, 0.05, 0.02], [0.06, 0.14, 0.03], [0.01, 0.02, 0.12]])
+    n = 200
+    a, b = (np.repeat(axis.ravel(), (joint * n).round().astype(int).ravel()) for axis in np.indices((3, 3)))
+
+    def statistic(cells):
+        table = cells.reshape(3, 3)
+        chance = table.sum(1) @ table.sum(0)
+        return (np.trace(table) - chance) / (1 - chance)
+
+    cells, step = (joint * n + 1 / 3).ravel() / (n + 3), 1e-6
+    slope = np.array([(statistic(cells + step * e) - statistic(cells - step * e)) / (2 * step) for e in np.eye(9)])
+    error = np.sqrt(slope @ (np.diag(cells) - np.outer(cells, cells)) @ slope / (n + 3))
+
+    value, low, high = evaluation.kappa(a, b)
+    assert value == pytest.approx(cohen_kappa_score(a, b), abs=1e-12)
+    assert (high - low) / 2 == pytest.approx(stats.norm.ppf(0.975) * error, rel=1e-5)
+    assert (high + low) / 2 == pytest.approx(statistic(cells), abs=1e-12)
+
+
+@pytest.mark.parametrize("joint", [[[0.45, 0.08], [0.05, 0.42]], [[0.48, 0.02], [0.01, 0.49]]])
+def test_kappa_covers(joint):
+    rng, joint = np.random.default_rng(0), np.array(joint)
+    chance = joint.sum(1) @ joint.sum(0)
+    truth = (np.trace(joint) - chance) / (1 - chance)
+    pairs = rng.choice(4, (RUNS, 100), p=joint.ravel())
+    assert is_honest(coverage([evaluation.kappa(row // 2, row % 2)[1:] for row in pairs], truth))
+
+
+def test_kappa_of_full_agreement_of_chance_and_of_contradiction():
+    full = evaluation.kappa(["x", "y"] * 50, ["x", "y"] * 50)
+    assert full.estimate == full.high == 1 and 0.9 < full.low < 0.97
+    assert evaluation.kappa([0, 0, 1, 1], [0, 1, 0, 1]).estimate == pytest.approx(0)
+    assert evaluation.kappa([0, 1], [1, 0]).estimate == evaluation.kappa([0, 1], [1, 0]).low == -1
+
+
+@pytest.mark.parametrize("n_seeds", [5, 10])
+def test_seeds_interval_covers_where_the_percentile_bootstrap_over_five_does_not(n_seeds):
+    rng = np.random.default_rng(n_seeds)
+    scores = rng.normal(0.8, 0.02, (RUNS, n_seeds))
+    assert is_honest(coverage([evaluation.seeds_interval(row)[1:] for row in scores], 0.8))
+    picks = rng.integers(0, n_seeds, (500, n_seeds))
+    bootstrap = np.quantile(scores[:, picks].mean(2), [0.025, 0.975], axis=1).T
+    assert not is_honest(coverage(bootstrap, 0.8))
+
+
+def experiment(rng, n_seeds, n_rows, rows, seed_sd=0.02, row_sd=0.3, groups=None):
+    """Correctness of two models whose gain differs by seed and by row (or document); the mean gain is .02 exactly."""
+    n_drawn = n_rows if rows == "shared" else (n_seeds, n_rows)
+    row_gain = row_sd * rng.choice([-1, 1], n_drawn)
+    if groups is not None:
+        row_gain = (row_sd * rng.choice([-1, 1], groups.max() + 1))[groups]
+    gain = 0.02 + row_gain + seed_sd * rng.choice([-1, 1], (n_seeds, 1))
+    u = rng.random((2, n_seeds, n_rows))
+    return (u[0] < 0.5 + gain).astype(int), (u[1] < 0.5).astype(int)
+
+
+@pytest.mark.parametrize("rows", ["shared", "own"])
+@pytest.mark.parametrize("n_seeds", [5, 10])
+@pytest.mark.parametrize("seed_sd", [0.0, 0.04])
+def test_paired_difference_covers(n_seeds, rows, seed_sd):
+    rng = np.random.default_rng(7)
+    drawn = (experiment(rng, n_seeds, 200, rows, seed_sd) for _ in range(RUNS))
+    assert is_honest(coverage([evaluation.paired_difference(*pair)[1:3] for pair in drawn], 0.02))
+
+
+def test_wrong_intervals_for_shared_rows_are_caught():
+    """t over the seeds alone, and a percentile bootstrap over them, forget that all seeds share their rows' luck."""
+    rng = np.random.default_rng(8)
+    gains = [np.subtract(*experiment(rng, 5, 200, "shared", row_sd=0.4)).mean(1) for _ in range(RUNS)]
+    assert coverage([evaluation.seeds_interval(gain)[1:] for gain in gains], 0.02) < 0.92
+    picks = rng.integers(0, 5, (500, 5))
+    assert coverage([np.quantile(gain[picks].mean(1), [0.025, 0.975]) for gain in gains], 0.02) < 0.84
+
+
+def test_groups_cover_where_rows_of_one_document_are_alike():
+    rng = np.random.default_rng(9)
+    groups = np.repeat(np.arange(40), rng.integers(2, 12, 40))
+    drawn = [experiment(rng, 5, len(groups), "shared", groups=groups) for _ in range(RUNS)]
+    assert is_honest(coverage([evaluation.paired_difference(*pair, groups=groups)[1:3] for pair in drawn], 0.02))
+    assert coverage([evaluation.paired_difference(*pair)[1:3] for pair in drawn], 0.02) < 0.85
+
+
+def test_paired_difference_by_hand():
+    """Differences [[1, 0, 1, 1], [0, 0, 1, 0]]: mean 1/2, MS_seeds 1/2, MS_rows 1/3, MS_rest 1/6."""
+    result = evaluation.paired_difference([[1, 0, 1, 1], [0, 0, 1, 0]], np.zeros((2, 4), int))
+    half = stats.t.ppf(0.975, (2 / 3) ** 2 / (1 / 4 + 1 / 27 + 1 / 108)) * np.sqrt((1 / 2 + 1 / 3 - 1 / 6) / 8)
+    assert result == pytest.approx((0.5, 0.5 - half, 0.5 + half, 2, result.p))
+
+
+def test_p_and_interval_tell_the_same():
+    rng = np.random.default_rng(3)
+    a, b = experiment(rng, 5, 50, "shared")
+    p = evaluation.paired_difference(a, b).p
+    touching = evaluation.paired_difference(a, b, level=1 - p)
+    assert min(abs(touching.low), abs(touching.high)) == pytest.approx(0, abs=1e-9)
+    assert evaluation.paired_difference(b, a).effect == -evaluation.paired_difference(a, b).effect
+    assert evaluation.paired_difference(a, a) == (0, 0, 0, 5, 1)
+
+
+def test_one_document_a_row_changes_nothing():
+    a, b = experiment(np.random.default_rng(4), 3, 30, "shared")
+    assert evaluation.paired_difference(a, b, groups=np.arange(30)) == pytest.approx(evaluation.paired_difference(a, b))
+
+
+def test_accuracy_interval_is_the_difference_from_nothing_right_and_stays_a_share():
+    correct = experiment(np.random.default_rng(5), 5, 40, "shared")[0]
+    expected = evaluation.paired_difference(correct, np.zeros_like(correct))[:3]
+    assert evaluation.accuracy_interval(correct) == pytest.approx(expected)
+    correct[:] = 1
+    correct[0, 0] = 0
+    assert evaluation.accuracy_interval(correct).high == 1
+
+
+def test_holm_against_the_definition():
+    """Step down by hand: the smallest p-value times m, the next times m − 1, …, until one exceeds the level."""
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        p = rng.random(6) ** 3
+        level = rng.random()
+        rejected, left = set(), list(np.argsort(p))
+        while left and p[left[0]] * len(left) <= level:
+            rejected.add(left.pop(0))
+        assert set(np.flatnonzero(evaluation.holm(p) <= level)) == rejected
+
+
+def test_curve_summary_against_scipy():
+    rng = np.random.default_rng(0)
+    runs = pd.DataFrame(
+        [(m, n, s, rng.random()) for m in ("random", "k-center") for n in (500, 100) for s in range(5)],
+        columns=["method", "n", "seed", "score"],
+    )
+    table = evaluation.curve_summary(runs)
+    assert table[["method", "n"]].to_numpy().tolist() == [[m, n] for m in ("k-center", "random") for n in (100, 500)]
+    scores = runs.query("method == 'random' and n == 500")["score"]
+    low, high = stats.t.interval(0.95, 4, scores.mean(), scores.std(ddof=1) / np.sqrt(5))
+    assert table.iloc[-1, 2:].tolist() == pytest.approx([scores.mean(), low, high, 5])
+
+
+def test_calibration_error_by_hand():
+    """Gaps right − confidence: .4, .2 and −1. One bin (.5, 1] adds them up, bins of .2 keep them apart."""
+    labels, probabilities = [0, 0, 0], [[0.6, 0.4], [0.8, 0.2], [0.0, 1.0]]
+    assert evaluation.calibration_error(labels, probabilities, bins=2) == pytest.approx(0.4 / 3)
+    assert evaluation.calibration_error(labels, probabilities, bins=5) == pytest.approx(1.6 / 3)
+
+
+def test_calibration_error_counts_a_border_to_the_bin_below():
+    """With two bins .5 lies in (0, .5] and .6 in (.5, 1]: gaps .5 and −.6 do not cancel."""
+    assert evaluation.calibration_error([0, 1], [[0.5, 0.5], [0.6, 0.4]], bins=2) == pytest.approx(1.1 / 2)
+
+
+def test_calibration_error_of_a_calibrated_model_is_near_zero_and_of_an_overconfident_one_is_not():
+    rng = np.random.default_rng(0)
+    p = rng.uniform(0.5, 1, 50_000)
+    labels = (rng.random(50_000) > p).astype(int)
+    assert evaluation.calibration_error(labels, np.column_stack([p, 1 - p])) < 0.01
+    sure = 0.5 + 0.5 * (p > 0.5)
+    assert evaluation.calibration_error(labels, np.column_stack([sure, 1 - sure])) == pytest.approx(0.25, abs=0.01)
+
+
+ZERO_ONE = np.zeros((3, 4), int)
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: evaluation.wilson(5, 4), "k=5, n=4"),
+        (lambda: evaluation.wilson(0, 0), "n ≥ 1"),
+        (lambda: evaluation.wilson(1, 2, level=95), "level must lie between 0 and 1"),
+        (lambda: evaluation.kappa([1, 2], [1]), "one length"),
+        (lambda: evaluation.kappa(["a", None], ["a", "b"]), "drop the missing labels"),
+        (lambda: evaluation.kappa([1, 1], [1, 1]), "undefined"),
+        (lambda: evaluation.seeds_interval([0.8]), "at least two seeds"),
+        (lambda: evaluation.seeds_interval([0.8, np.nan]), "finite"),
+        (lambda: evaluation.paired_difference(ZERO_ONE, ZERO_ONE[:2]), "one shape"),
+        (lambda: evaluation.paired_difference(ZERO_ONE[0], ZERO_ONE[0]), r"\(seeds, rows\)"),
+        (lambda: evaluation.paired_difference(ZERO_ONE + 0.5, ZERO_ONE), "correct_a must hold 0 and 1"),
+        (lambda: evaluation.paired_difference(ZERO_ONE, ZERO_ONE * np.nan), "correct_b must hold 0 and 1"),
+        (lambda: evaluation.paired_difference(ZERO_ONE, ZERO_ONE, groups=["a"] * 4), "at least two documents"),
+        (lambda: evaluation.paired_difference(ZERO_ONE, ZERO_ONE, groups=["a", "b"]), "for each of the 4 rows"),
+        (lambda: evaluation.holm([0.1, np.nan]), "between 0 and 1"),
+        (lambda: evaluation.curve_summary(pd.DataFrame({"method": [1]})), "lack the column n"),
+        (
+            lambda: evaluation.curve_summary(pd.DataFrame({"method": "a", "n": 9, "seed": [0, 0], "score": [0, 1]})),
+            "occurs twice",
+        ),
+        (
+            lambda: evaluation.curve_summary(pd.DataFrame({"method": "a", "n": 9, "seed": [0], "score": [0]})),
+            "at least two",
+        ),
+        (lambda: evaluation.calibration_error([0, 1], [[0.5, 0.5]]), "labels"),
+        (lambda: evaluation.calibration_error([2], [[0.5, 0.5]]), "0 to 1"),
+        (lambda: evaluation.calibration_error([0], [[0.5, 0.6]]), "sum to 1"),
+    ],
+)
+def test_bad_input_gets_one_clear_sentence(call, says):
+    with pytest.raises(ValueError, match=says) as error:
+        call()
+    assert "\n" not in str(error.value)

@@ -1,0 +1,99 @@
+"""What notebooks call in their first cells: parameter checks, bands, the look of figures."""
+
+import random
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from helpers import notebook, plots
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"n": (20, 20, 100)},
+        {"rate": (0.5, 0.0, 1.0)},
+        {"rate": (1, 0.0, 1.0)},
+        {"n": (np.int64(50), 20, 100)},
+        {"language": ("zh", ["en", "zh"])},
+        {"fresh": (True, [True, False])},
+    ],
+)
+def test_good_values_pass(rule):
+    notebook.check(**rule)
+
+
+@pytest.mark.parametrize(
+    ("rule", "sentence"),
+    [
+        ({"n": (19, 20, 100)}, "parameter n is 19; it takes a whole number from 20 to 100"),
+        ({"n": (50.0, 20, 100)}, "parameter n is 50.0; it takes a whole number from 20 to 100"),
+        ({"n": (True, 0, 100)}, "parameter n is True; it takes a whole number from 0 to 100"),
+        ({"n": ("50", 20, 10_000)}, "parameter n is '50'; it takes a whole number from 20 to 10,000"),
+        ({"rate": (float("nan"), 0.0, 1.0)}, "parameter rate is nan; it takes a number from 0.0 to 1.0"),
+        ({"language": ("fr", ["en", "zh"])}, "parameter language is 'fr'; it takes one of 'en', 'zh'"),
+        ({"fresh": (1, [True, False])}, "parameter fresh is 1; it takes one of True, False"),
+    ],
+)
+def test_bad_values_are_named_in_one_sentence(rule, sentence):
+    with pytest.raises(ValueError) as caught:
+        notebook.check(**rule)
+    assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "line"),
+    [
+        (0.8, 0.78, 0.84, "x: band .78–.84: inside\n"),
+        (0.77, 0.78, 0.84, "x: band .78–.84: outside\n"),
+        (-0.1, -0.2, 0.05, "x: band -0.2–.05: inside\n"),
+        (float("nan"), 0.0, 1.0, "x: band 0–1: outside\n"),
+    ],
+)
+def test_band_says_where_and_not_what(capsys, value, low, high, line):
+    assert notebook.band("x", value, low, high) == line.endswith(": inside\n")
+    assert capsys.readouterr().out == line
+
+
+def test_one_seed_drives_python_and_numpy():
+    draws = []
+    for _ in range(2):
+        notebook.setup(7)
+        draws.append((random.random(), np.random.rand()))
+    assert draws[0] == draws[1]
+
+
+def test_chinese_is_drawn_with_a_font_that_has_it(recwarn):
+    plots.style()
+    figure, axes = plt.subplots()
+    axes.set_title("去重 −1")
+    figure.canvas.draw()
+    plt.close(figure)
+    assert not [w for w in recwarn if "missing from font" in str(w.message).lower()]
+
+
+def test_every_method_looks_different_without_colour():
+    shapes = [(marker, line) for _, marker, line in plots.LOOKS.values()]
+    compared_together = ["random", "scratch", "TF-IDF", "head", "full", "both"]
+    assert len({plots.LOOKS[name][1] for name in compared_together}) == len(compared_together)
+    assert len(shapes) == len(plots.LOOKS)
+
+
+def test_intervals_are_drawn_where_the_table_says():
+    table = pd.DataFrame({"name": ["a", "b"], "e": [0.2, 0.5], "lo": [0.1, 0.4], "hi": [0.4, 0.6]})
+    figure = plots.intervals(table, "e", "lo", "hi", "name", title="t", xlabel="x")
+    (container,) = figure.axes[0].containers
+    segments = container.lines[2][0].get_segments()
+    assert [sorted(s[:, 0]) for s in segments] == [[pytest.approx(0.1), pytest.approx(0.4)], [0.4, 0.6]]
+    assert [t.get_text() for t in figure.axes[0].get_yticklabels()] == ["a", "b"]
+    plt.close(figure)
+
+
+def test_alt_text_reaches_the_output(monkeypatch):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda figure, metadata: shown.append(metadata))
+    plots.show(plt.figure(), alt="two bars")
+    assert shown == [{"image/png": {"alt": "two bars"}}]
+    assert not plt.get_fignums()

@@ -1,0 +1,478 @@
+"""The command `course` on small courses made here: run, grid, resume, update, studies, doctor."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from helpers.runner import cli, doctor, kernels, parameters, paths, report, run, studies
+
+HEADER = """# {number} · {title}
+
+| | |
+|---|---|
+| *Document section* | 背景介绍 |
+| *You will learn* | 1. one <br> 2. two <br> 3. three |
+| *Needs* | nothing |
+| 摘要 | 第一句。第二句。 |
+"""
+PARAMETERS = """seed: int = 0  # random seed
+n: int = 3  # rows
+rate: float = 0.5  # step
+name: str = "a"  # method
+fast: bool = True  # skip the long part
+sizes: list[int] = [1, 2]  # sizes"""
+
+
+def write_notebook(folder, number, title, *sources, declared=PARAMETERS):
+    """A notebook of a header, a parameters cell and the code cells given."""
+    cells = [nbformat.v4.new_markdown_cell(HEADER.format(number=number, title=title))]
+    cells += [nbformat.v4.new_code_cell(source) for source in (declared, *sources)]
+    cells[1].metadata["tags"] = ["parameters"]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    path = folder / "notebooks" / f"{number}_{title}.ipynb"
+    nbformat.write(notebook, path)
+    return path
+
+
+@pytest.fixture
+def course(tmp_path, monkeypatch):
+    """An empty course in the current folder; returns the folder."""
+    for name in ("notebooks", "helpers", "data", "studies"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "README.md").write_text("# x\n<!-- map -->\n<!-- /map -->\nend\n", encoding="utf8")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def command(*arguments):
+    """Run `course …` in the current folder as a person would; returns the finished process."""
+    return subprocess.run(
+        [sys.executable, "-m", "helpers.runner.cli", *map(str, arguments)], capture_output=True, text=True, timeout=120
+    )
+
+
+def refused(capsys, *arguments):
+    """The sentence with which `course …` refuses; nothing may have been written."""
+    assert cli.main(list(map(str, arguments))) == 2
+    assert not Path("out").exists()
+    (line,) = capsys.readouterr().err.splitlines()
+    return line
+
+
+# --- run ------------------------------------------------------------------------------------------------------------
+
+
+def test_run_prints_a_table_and_writes_pages_and_an_index(course):
+    write_notebook(
+        course,
+        "01",
+        "good",
+        "import os\nos.write(2, b'log of a library')\nprint('heard')",
+        "print('score: band .1–.2: inside')\nprint('b: band 1–2: inside')",
+    )
+    write_notebook(course, "02", "bad", "print(1)", "raise ValueError('no rows left\\nmore')")
+    done = command("run")
+    assert done.returncode == 1, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].split() == ["notebook", "seconds", "peak", "memory", "bands", "status"]
+    assert lines[1].startswith("01_good ") and "2 inside, 0 outside" in lines[1] and lines[1].endswith("ok")
+    assert lines[2].startswith("02_bad ") and lines[2].endswith("failed")
+    assert lines[3] == "02_bad: cell [3]: ValueError: no rows left"
+    memory = int(lines[1].split(" MiB")[0].split()[-1])
+    assert 20 < memory < 400  # an idle kernel takes about 60 MiB
+    (heard,) = nbformat.read(course / "out/01_good.ipynb", 4).cells[2].outputs
+    assert (heard.name, heard.text) == ("stdout", "heard\n")  # what goes to file descriptors is not stored
+    index = (course / "out/index.html").read_text(encoding="utf8")
+    assert 'href="01_good.html"' in index and 'href="02_bad.error.txt"' in index and "http" not in index
+    assert "score: band" in (course / "out/01_good.html").read_text(encoding="utf8")
+    assert "no rows left" in (course / "out/02_bad.error.txt").read_text(encoding="utf8")
+    names = {path.name for path in (course / "out").iterdir()}
+    assert names == {"index.html", "01_good.html", "01_good.ipynb", "02_bad.error.txt"}
+
+
+def test_outside_fails_with_shipped_parameters_only(course):
+    write_notebook(course, "01", "drift", "print('score: band .1–.2: outside')")
+    assert command("run").returncode == 1
+    done = command("run", "-p", "n", 4)
+    assert done.returncode == 0 and "0 inside, 1 outside" in done.stdout
+
+
+def test_values_arrive_with_their_declared_types(course):
+    write_notebook(course, "01", "types", "print([seed, n, rate, name, fast, sizes])")
+    (course / "fast.yaml").write_text('{"01": {"fast": false, "n": 9}, "all": {"seed": 7}}', encoding="utf8")
+    done = command("run", "1", "-p", "n", 4, "-p", "rate", 1, "-p", "name", 5, "-p", "sizes", "[3]", "-f", "fast.yaml")
+    assert done.returncode == 0, done.stdout
+    assert "[7, 4, 1.0, '5', False, [3]]" in printed(course / "out/01_types.ipynb")
+
+
+def printed(path):
+    """All that an executed notebook printed."""
+    cells = nbformat.read(path, 4).cells
+    return "".join(
+        output.text for cell in cells for output in cell.get("outputs", []) if output.output_type == "stream"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["7"], "course: there is no notebook 7; there are 01, 02"),
+        (["one"], "course: there is no notebook one; there are 01, 02"),
+        (
+            ["-p", "sed", "1"],
+            "course: there is no parameter sed in 01, 02; there are fast, n, name, rate, seed, sizes, top",
+        ),
+        (
+            ["1", "-p", "top", "1"],
+            "course: there is no parameter top in 01; there are fast, n, name, rate, seed, sizes",
+        ),
+        (["-p", "n", "2.5"], "course: parameter n takes int, not '2.5'"),
+        (["-p", "rate", "fast"], "course: parameter rate takes float, not 'fast'"),
+        (["-p", "fast", "maybe"], "course: parameter fast takes bool, not 'maybe'"),
+        (["-p", "sizes", "[1, x]"], "course: parameter sizes takes list[int], not '[1, x]'"),
+        (["-p", "sizes", "3"], "course: parameter sizes takes list[int], not '3'"),
+        (["--grid", "seed=0..4", "n="], "course: --grid takes name=0..4 or name=a,b, not 'n='"),
+        (["--grid", "n=1,b"], "course: parameter n takes int, not 'b'"),
+        (
+            ["--update", "-p", "n", "1"],
+            "course: --update stores the run with shipped parameters: leave out -p, -f and --grid",
+        ),
+        (["-f", "p.yaml"], "course: profile p.yaml names notebook 09, which is not there"),
+        (["-f", "q.yaml"], "course: there is no parameter top in 01; there are fast, n, name, rate, seed, sizes"),
+        (["-f", "r.yaml"], 'course: profile r.yaml must map notebook numbers or "all" to parameters'),
+        (["-f", "s.yaml"], "course: parameter name takes str, not 5"),
+        (["-f", "t.yaml"], "course: profile t.yaml cannot be read: [Errno 2] No such file or directory: 't.yaml'"),
+    ],
+)
+def test_what_cannot_run_is_refused_in_one_sentence(course, capsys, arguments, sentence):
+    write_notebook(course, "01", "one")
+    write_notebook(course, "02", "two", declared=PARAMETERS + "\ntop: int = 1  # most")
+    profiles = {"p": '{"09": {}}', "q": '{"01": {"top": 1}}', "r": "[1, 2]", "s": '{"all": {"name": 5}}'}
+    for name, text in profiles.items():
+        (course / f"{name}.yaml").write_text(text, encoding="utf8")
+    assert refused(capsys, "run", *arguments) == sentence
+
+
+def test_grid_runs_every_combination_in_a_folder_of_its_own(course):
+    write_notebook(course, "01", "grid", "print(seed * 100 + n)")
+    done = command("run", "--grid", "seed=1..2", "n=5,6", "--jobs", 2)
+    assert done.returncode == 0, done.stdout
+    found = {path.parent.name: int(printed(path)) for path in course.glob("out/*/01_grid.ipynb")}
+    assert found == {"seed=1,n=5": 105, "seed=1,n=6": 106, "seed=2,n=5": 205, "seed=2,n=6": 206}
+    assert 'href="seed=1,n=5/01_grid.html"' in (course / "out/index.html").read_text(encoding="utf8")
+
+
+def test_a_killed_run_goes_on_where_it_stopped(course):
+    """Kill -9 in the middle: what was finished is kept, nothing half-written stays, no process is left behind."""
+    log = "from pathlib import Path\nwith Path('../log').open('a') as f: f.write(name_here)"
+    write_notebook(course, "01", "quick", log.replace("name_here", "'1'"))
+    wait = "import os, time\nPath('../pid').write_text(str(os.getpid()))\nif not Path('../go').exists(): time.sleep(60)"
+    write_notebook(course, "02", "slow", log.replace("name_here", "'2'"), wait)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "helpers.runner.cli", "run", "--jobs", "1"], stderr=subprocess.DEVNULL
+    )
+    wait_for(lambda: (course / "pid").exists() and (course / "pid").read_text())
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert sorted(path.name for path in (course / "out").iterdir()) == ["01_quick.html", "01_quick.ipynb"]
+    kernel = int((course / "pid").read_text())
+    wait_for(lambda: not alive(kernel))
+    (course / "go").touch()
+    again = command("run", "--jobs", 1)
+    assert again.returncode == 0, again.stdout
+    first, second = again.stdout.splitlines()[1:3]
+    assert first.endswith("kept") and second.endswith("ok")
+    assert (course / "log").read_text() == "122"
+
+
+def wait_for(condition, seconds=30):
+    """Poll until the condition holds; fails after some seconds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.1)
+
+
+def alive(pid):
+    """Whether a process exists and is no zombie."""
+    stat = Path(f"/proc/{pid}/stat")
+    return stat.exists() and stat.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+
+
+def keys(**values):
+    """The keys under which the results of all notebooks would be kept now."""
+    jobs, _ = run.plan(parameters.combine(parameters.select([]), values.items()), Path("out"), update=False)
+    return [job["key"] for job in jobs]
+
+
+def test_only_what_changed_runs_again(course, monkeypatch):
+    path = write_notebook(course, "01", "one", "print(n)")
+    write_notebook(course, "02", "two", "print(n)")
+    steps = course / "helpers/steps.py"
+    steps.write_text("x = 1\n")
+    first = keys()
+    steps.write_text('"""Now with words."""\nx = 1  # and more words\n')
+    assert keys() == first
+    path.write_text(path.read_text(encoding="utf8").replace("print(n)", "print(-n)"), encoding="utf8")
+    assert keys()[0] != first[0] and keys()[1] == first[1]
+    seen = [keys()[1], keys(n="8")[1]]
+    steps.write_text("x = 2\n")
+    seen.append(keys()[1])
+    (course / "data/rows.csv").write_text("a")
+    seen.append(keys()[1])
+    (course / "data/rows.csv").write_text("b")
+    seen.append(keys()[1])
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    seen.append(keys()[1])
+    assert len(set(seen)) == 6
+
+
+def test_notebooks_that_read_executed_ones_come_last_with_the_folder(course):
+    reader = "from pathlib import Path\nprint(sorted(path.name for path in Path(executed).glob('*.ipynb')))"
+    write_notebook(course, "01", "reader", reader, declared='seed: int = 0  # seed\nexecuted: str = "."  # folder')
+    write_notebook(course, "02", "other", "print(n)")
+    done = command("run", "--out", "elsewhere")
+    assert done.returncode == 0, done.stdout
+    assert printed(course / "elsewhere/01_reader.ipynb").strip() == "['02_other.ipynb']"
+    alone = parameters.combine(parameters.select(["1"]))
+    assert run.plan(alone, course / "out", update=False)[1][0]["parameters"] == {}  # it reads the committed ones
+
+
+def test_update_stores_outputs_alone(course):
+    path = write_notebook(course, "01", "kept", "print(n)", "solution_1 = 2", "answer_1 = None")
+    before = nbformat.read(path, 4)
+    before.cells[3].metadata["tags"] = ["solution"]
+    nbformat.write(before, path)
+    bad = write_notebook(course, "02", "bad", "print(1)", "1 / 0")
+    loud = write_notebook(course, "03", "loud", "import sys\nprint('careful', file=sys.stderr)")
+    untouched = bad.read_bytes(), loud.read_bytes()
+    done = command("run", "--update")
+    assert done.returncode == 1
+    assert "03_loud: cell [2] wrote to stderr, so nothing is stored" in done.stdout
+    assert (bad.read_bytes(), loud.read_bytes()) == untouched
+    after = nbformat.read(path, 4)
+    assert [cell.id for cell in after.cells] == [cell.id for cell in before.cells]
+    assert [cell.source for cell in after.cells] == [cell.source for cell in before.cells]
+    assert [cell.execution_count for cell in after.cells[1:]] == [1, 2, 3, 4]
+    assert after.cells[2].outputs[0].text == "3\n"
+    assert after.metadata == before.metadata
+    assert after.cells[1].metadata == {"tags": ["parameters"]} and after.cells[2].metadata == {}
+    assert after.cells[3].metadata == {"tags": ["solution"], "jupyter": {"source_hidden": True}}
+    times = json.loads((course / "notebooks/timings.json").read_text())
+    assert list(times) == ["01_kept"] and times["01_kept"]["seconds"] > 0 and times["01_kept"]["peak_mib"] > 0
+    readme = (course / "README.md").read_text(encoding="utf8")
+    minutes = f"{times['01_kept']['seconds'] / 60:.1f}"
+    assert f"| [01 · kept](notebooks/01_kept.ipynb) | 背景介绍 | nothing | {minutes} |" in readme
+    assert "| [02 · bad](notebooks/02_bad.ipynb) | 背景介绍 | nothing | not timed |" in readme
+    assert readme.startswith("# x\n<!-- map -->\n|") and readme.endswith("<!-- /map -->\nend\n")
+
+
+def test_refresh_map_needs_its_markers(course):
+    (course / "README.md").write_text("nothing")
+    with pytest.raises(paths.Refused, match="markers"):
+        report.refresh_map()
+
+
+# --- kernels --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("code", "blocked"),
+    [
+        ("socket.create_connection(('192.0.2.1', 80), timeout=1)", True),
+        ("socket.getaddrinfo('example.org', 80)", True),
+        ("socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('192.0.2.1', 9))", True),
+        ("import urllib.request; urllib.request.urlopen('http://example.org')", True),
+        ("s = socket.create_server(('127.0.0.1', 0)); socket.create_connection(s.getsockname())", False),
+        ("socket.getaddrinfo('localhost', 80)", False),
+        ("socket.socketpair()", False),
+    ],
+)
+def test_network_is_refused_but_loopback_is_not(code, blocked):
+    script = f"import socket\nfrom helpers.runner.kernels import refuse_network\nrefuse_network()\n{code}"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.returncode != 0) == blocked, done.stderr
+    assert ("no network here: something tried to reach" in done.stderr) == blocked
+
+
+def test_nbval_goes_red_when_a_kernel_reaches_out(tmp_path):
+    """The repository's conftest.py cuts kernels off: the same cell passes without it and fails with it."""
+    source = (
+        "import socket\ntry:\n    socket.create_connection(('192.0.2.1', 80), timeout=0.1)\nexcept OSError:\n    pass"
+    )
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source, execution_count=1)])
+    nbformat.write(notebook, tmp_path / "reach.ipynb")
+
+    def nbval(**environment):
+        words = f"{sys.executable} -m pytest --nbval -p no:cacheprovider --rootdir {tmp_path} reach.ipynb".split()
+        return subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, env={**os.environ, **environment})
+
+    plain = nbval(IPYTHONDIR=str(tmp_path / "plain"))
+    assert plain.returncode == 0, plain.stdout
+    (tmp_path / "conftest.py").write_text((paths.root() / "conftest.py").read_text(encoding="utf8"), encoding="utf8")
+    cut_off = nbval()
+    assert cut_off.returncode == 1 and "no network here: something tried to reach 192.0.2.1" in cut_off.stdout
+
+
+def test_threads_that_the_user_set_stay(tmp_path, monkeypatch):
+    for name in ("IPYTHONDIR", "TF_CPP_MIN_LOG_LEVEL", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+        monkeypatch.setenv(name, "x")
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    kernels.configure(tmp_path / "profile", threads=3)
+    assert os.environ["OMP_NUM_THREADS"] == "7" and os.environ["TF_NUM_INTRAOP_THREADS"] == "3"
+
+
+# --- studies --------------------------------------------------------------------------------------------------------
+
+STUDY = """
+from pathlib import Path
+GRID = {"seed": [0, 1, 2], "method": ["random", "longest"]}
+USES = ["steps"]
+DATA = []
+
+
+def run(seed, method):
+    with Path("calls").open("a") as log:
+        log.write("x")
+    if seed == 1 and method == "longest" and not Path("mended").exists():
+        raise ValueError("no rows")
+    return {"score": float("nan") if seed == 2 else seed / 10 + len(method) / 3, "correct": "8:01"}
+"""
+
+
+@pytest.fixture
+def study(course):
+    """A course with a study of six cells, one of which fails until the file `mended` is there."""
+    (course / "helpers/steps.py").write_text("x = 1\n")
+    (course / "studies/compare.py").write_text(STUDY)
+    return course
+
+
+def calls():
+    """How often the study's run was called since last asked."""
+    log = Path("calls")
+    count = len(log.read_text()) if log.exists() else 0
+    log.unlink(missing_ok=True)
+    return count
+
+
+def test_study_keeps_finished_cells_and_loses_none_to_a_failure(study):
+    done = command("study", "compare")
+    assert done.returncode == 1 and "{'seed': 1, 'method': 'longest'}: ValueError: no rows" in done.stderr + done.stdout
+    assert calls() == 6
+    frame = studies.load("compare")
+    assert list(frame.columns) == ["seed", "method", "score", "correct"]
+    assert list(zip(frame["seed"], frame["method"], strict=True))[:3] == [(0, "random"), (0, "longest"), (1, "random")]
+    assert frame["score"].tolist()[:3] == [0 / 10 + 6 / 3, 0 / 10 + 7 / 3, 1 / 10 + 6 / 3]  # exactly, through the file
+    assert frame["score"].isna().sum() == 2
+    assert studies.stale("compare") == ["study compare lacks 1 cells: fill it with `course study compare`"]
+    Path("mended").touch()
+    assert command("study", "compare", "--jobs", 2).returncode == 0
+    assert calls() == 1 and studies.stale("compare") == []
+    assert command("study").stdout == "compare: 6 of 6 cells, fresh\n"
+
+
+def test_study_goes_stale_with_its_code_only(study):
+    Path("mended").touch()
+    assert command("study", "compare").returncode == 0
+    calls()
+    Path("helpers/steps.py").write_text("# words\nx = 1\n")
+    assert studies.stale("compare") == []
+    longer = STUDY.replace("[0, 1, 2]", "[0, 1, 2, 3]")
+    Path("studies/compare.py").write_text(longer)
+    assert studies.stale("compare") == ["study compare lacks 2 cells: fill it with `course study compare`"]
+    assert command("study", "compare").returncode == 0 and calls() == 2
+    Path("helpers/steps.py").write_text("x = 2\n")
+    assert "study compare holds 8 rows of other code, data or grid" in studies.stale("compare")
+    assert command("study").stdout == "compare: 0 of 8 cells, stale\n"
+
+
+def test_killed_study_goes_on(study):
+    slow = STUDY.replace(
+        'log.write("x")', 'log.write("x")\n    import time\n    time.sleep(0 if Path("mended").exists() else seed)'
+    )
+    Path("studies/compare.py").write_text(slow)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "helpers.runner.cli", "study", "compare"], stderr=subprocess.DEVNULL
+    )
+    stored = Path("data/studies/compare.csv")
+    wait_for(lambda: stored.exists() and len(stored.read_text().splitlines()) >= 3)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    kept = len(studies.stored("compare"))
+    assert kept in (2, 3) and not list(stored.parent.glob("*.part"))
+    time.sleep(1.5)  # the orphaned worker ends by itself
+    calls()
+    Path("mended").touch()
+    assert command("study", "compare").returncode == 0
+    assert calls() == 6 - kept and studies.stale("compare") == []
+
+
+def test_study_that_is_not_there(study, capsys):
+    assert cli.main(["study", "other"]) == 2
+    assert capsys.readouterr().err == "course: there is no study other; there are compare\n"
+    with pytest.raises(paths.Refused, match="has no results: fill it with `course study compare`"):
+        studies.load("compare")
+
+
+def test_packed_correctness_survives_the_table(course):
+    bits = [0, 0, 1, 0, 1, 1, 0, 1, 1, 0, 0]
+    assert studies.pack(bits) == "11:2d80"  # 0010 1101 1000 0000
+    assert studies.unpack(studies.pack(bits)).tolist() == bits
+
+
+# --- doctor ---------------------------------------------------------------------------------------------------------
+
+
+def test_doctor_names_the_damaged_file_and_what_to_do(course, monkeypatch, capsys):
+    (course / "constraints.txt").write_text("pandas==0.1\n")
+    (course / "weights.txt").write_text("# words\nno-such-weights==1.0\ntqdm==0.0.1\n")
+    monkeypatch.setattr("helpers.datasets.DATA", course / "data")
+    monkeypatch.setattr("helpers.runner.doctor.keras", lambda: [(True, "Keras")])  # tried by hand: it takes seconds
+    for name in ("sound", "damaged", "missing"):
+        content = b"text,label\n"
+        card = f"file: {name}.csv\nsha256: {hashlib.sha256(content).hexdigest()}\n"
+        (course / f"data/{name}.yaml").write_text(card)
+        (course / f"data/{name}.csv").write_bytes(content if name == "sound" else b"text;label\n")
+    (course / "data/missing.csv").unlink()
+    assert cli.main(["doctor"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert all(line.startswith(("ok  ", "fix: ")) for line in lines)
+    assert "ok  data/sound.csv has the sha256 on its card" in lines
+    assert any(line.startswith("fix: data/damaged.csv is damaged") for line in lines)
+    assert any(line.startswith("fix: data/missing.csv is missing") for line in lines)
+    assert any(line.startswith("fix: no-such-weights is missing, 1.0 is needed: ") for line in lines)
+    assert any(line.startswith("fix: tqdm is ") for line in lines)
+    assert any("pandas" in line and "(tested: 0.1)" in line for line in lines)
+
+
+def test_doctor_survives_a_missing_module(monkeypatch):
+    monkeypatch.setitem(sys.modules, "psutil", None)
+    monkeypatch.setattr("helpers.runner.doctor.keras", lambda: [])
+    found = [text for ok, text in doctor.examine() if not ok]
+    assert len(found) == 1 and "psutil" in found[0] and doctor.INSTALL in found[0]
+
+
+@pytest.mark.parametrize(
+    ("version", "good"), [((3, 10, 9), False), ((3, 11, 0), True), ((3, 13, 5), True), ((3, 14, 0), False)]
+)
+def test_doctor_knows_which_python_will_do(monkeypatch, version, good):
+    monkeypatch.setattr(sys, "version_info", version)
+    assert doctor.python()[0][0] == good
+
+
+def test_doctor_reports_a_backend_that_does_not_start(monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "abacus")
+    (ok, text), *_ = doctor.keras()
+    assert not ok and "abacus" in text and "unset KERAS_BACKEND" in text
