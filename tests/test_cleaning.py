@@ -1,0 +1,138 @@
+"""Normal form, quality rules and the audit funnel: cases worked by hand, properties, and the facts of reviews_zh."""
+
+import time
+import unicodedata
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from helpers import cleaning, datasets
+
+CHARACTERS = st.sampled_from("房间好 　\t\n。，！:：aＡ1①é\u0301\u200b\ufeff\u00ad ﬁ㎡")
+TEXTS = st.text(CHARACTERS, max_size=30)
+
+
+@pytest.mark.parametrize(
+    ("raw", "normal"),
+    [
+        ("　很　好　", "很 好"),
+        ("ＡＢＣ１２３，！", "ABC123,!"),
+        ("好\u200b评\ufeff", "好评"),
+        ("cafe\u200b\u0301", "café"),
+        ("5&nbsp;&lt;&nbsp;10 &quot;好&quot;", '5 < 10 "好"'),
+        ("第一行\r\n\t第二行", "第一行 第二行"),
+        ("\u00ad \u200b", ""),
+        ("Straße İ", "Straße İ"),  # case stays
+        ("繁體字", "繁體字"),  # traditional characters stay
+    ],
+)
+def test_normalise_by_hand(raw, normal):
+    assert cleaning.normalise(raw) == normal
+
+
+@settings(deadline=None)
+@given(TEXTS)
+def test_normal_form_is_one_form(text):
+    normal = cleaning.normalise(text)
+    assert cleaning.normalise(normal) == normal
+    assert unicodedata.is_normalized("NFKC", normal)
+    assert normal == normal.strip()
+    assert not any(unicodedata.category(c) in ("Cc", "Cf") for c in normal)
+    assert "  " not in normal
+
+
+# what each rule must take, and a near miss that it must leave
+CASES = {
+    "empty": (["", "。", "......", ":(", "————", "★★★"], ["好", "5", "a!"]),
+    "heading alone": (["优点:", "优点：", "7、不足嘛:", "Pros:"], ["优点:好", "很好", "总体来说还是可以的:"]),
+    "web address": (
+        ["http://a.com/b-1.html", "其他驱动到www.hp.com.cn去下载", ".com/thread-1368750-1-2.html"],
+        ["看www.hp.com.cn上的介绍,东西确实不错,推荐", "com", "3.5寸", "他说.net不好学,我看也是这样"],
+    ),
+    "page menu": (
+        ["免费注册 网站导航 宾馆索引 服务说明 关于携程 诚聘英才 代理合作 广告业务 联系我们"],
+        ["房间 干净 服务 很好 下次 还来", "房间, 干净, 服务, 很好, 下次, 还来, 推荐, 大家", "a b c d e f g h i j"],
+    ),
+    "one phrase repeated": (
+        ["不错不错不错不错", "非常不错的" * 10, "太烫了!" * 4 + "真的", "ab" * 4],
+        ["不错不错不错", "哈哈哈", "好!不错!好!不错!真好!", "太烫了!" * 4 + "但是除了这一点我还是很满意的"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_rules_by_hand(name):
+    takes, leaves = CASES[name]
+    assert [text for text in takes if not cleaning.RULES[name](text)] == []
+    assert [text for text in leaves if cleaning.RULES[name](text)] == []
+
+
+def test_every_rule_has_cases():
+    assert set(CASES) == set(cleaning.RULES)
+
+
+def test_audit_names_the_first_rule_broken():
+    texts = pd.Series(["好", "。", "优点:", ""], index=[7, 3, 5, 1])
+    assert cleaning.audit(texts).to_dict() == {7: "", 3: "empty", 5: "heading alone", 1: "empty"}
+    order = {"short": lambda text: len(text) < 2, **cleaning.RULES}
+    assert cleaning.audit(texts, order).to_dict() == {7: "short", 3: "short", 5: "heading alone", 1: "short"}
+
+
+@pytest.mark.parametrize(
+    "text", ["a" * 50_000, "http://" * 10_000, "房间 " * 20_000], ids=["run", "addresses", "words"]
+)
+def test_rules_take_no_longer_than_a_text_deserves(text):
+    start = time.perf_counter()
+    for rule in cleaning.RULES.values():
+        rule(text)
+    assert time.perf_counter() - start < 10
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 20), max_size=30), st.lists(st.integers(1, 7), min_size=1, max_size=5))
+def test_funnel_loses_no_row(values, divisors):
+    frame = pd.DataFrame({"value": values}, index=range(100, 100 + len(values)))
+    steps = {f"divisible {i}": lambda rows, d=d: rows["value"] % d == 0 for i, d in enumerate(divisors)}
+    kept, rejected, table = cleaning.funnel(frame, steps)
+    assert sorted([*kept.index, *rejected.index]) == list(frame.index)
+    assert list(table["step"]) == list(steps)
+    assert (table["rows_in"] - table["removed"] == table["rows_out"]).all()
+    assert [len(frame), *table["rows_out"]][:-1] == list(table["rows_in"])
+    assert table["rows_out"].iloc[-1] == len(kept)
+    # brute force: the first step whose divisor fits is the reason
+    expected = {
+        i: next((n for n, d in zip(steps, divisors, strict=True) if v % d == 0), None)
+        for i, v in frame["value"].items()
+    }
+    assert rejected["reason"].to_dict() == {i: name for i, name in expected.items() if name}
+    assert frame.loc[rejected.index, "value"].equals(rejected["value"])
+
+
+def test_later_steps_see_only_what_earlier_ones_left():
+    frame = pd.DataFrame({"text": ["a", "a", "b", "b"], "label": ["+", "-", "+", "+"]})
+    conflict = lambda rows: rows.groupby("text")["label"].transform("nunique") > 1  # noqa: E731
+    repeat = lambda rows: rows["text"].duplicated()  # noqa: E731
+    first = cleaning.funnel(frame, {"conflict": conflict, "repeat": repeat})[0]
+    second = cleaning.funnel(frame, {"repeat": repeat, "conflict": conflict})[0]
+    assert first.index.tolist() == [2]
+    assert second.index.tolist() == [0, 2]  # the conflict went unseen
+
+
+@pytest.fixture(scope="module")
+def reviews():
+    frame = datasets.load("reviews_zh")
+    return frame.assign(text=frame["text"].map(cleaning.normalise))
+
+
+def test_the_menu_of_the_travel_site_stands_fifty_times(reviews):
+    menu = reviews["text"].str.startswith("免费注册 网站导航") & reviews["text"].str.endswith("联系我们")
+    assert menu.sum() == 50
+    assert (cleaning.audit(reviews.loc[menu, "text"]) == "page menu").all()
+
+
+def test_rules_take_few_reviews(reviews):
+    counts = cleaning.audit(reviews["text"]).value_counts().to_dict()
+    counts.pop("")
+    assert counts == {"heading alone": 68, "page menu": 52, "one phrase repeated": 52, "web address": 9, "empty": 8}

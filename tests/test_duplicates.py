@@ -1,0 +1,180 @@
+"""Duplicates against brute force on small texts, cases worked by hand, and the facts measured on reviews_zh."""
+
+import itertools
+import unicodedata
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from helpers import cleaning, datasets, duplicates
+
+TEXTS = st.lists(st.text("ab好", max_size=9), max_size=12)
+
+
+def shingles(text, n):
+    return {text[i : i + n] for i in range(len(text) - n + 1)}
+
+
+def jaccard(a, b, n):
+    a, b = shingles(a, n), shingles(b, n)
+    return len(a & b) / len(a | b) if a and b else 0.0
+
+
+@settings(deadline=None)
+@given(TEXTS, st.sampled_from([0.1, 0.5, 0.7, 1.0]), st.integers(1, 4), st.integers(1, 5))
+def test_near_pairs_are_those_of_brute_force(texts, threshold, n, block):
+    expected = {}
+    for first, second in itertools.combinations(range(len(texts)), 2):
+        value = jaccard(texts[first], texts[second], n)
+        if value >= threshold:
+            expected[first, second] = value
+    found = duplicates.near_pairs(texts, threshold, n, block)
+    assert [tuple(pair) for pair in found[["first", "second"]].to_numpy()] == sorted(expected)
+    assert np.allclose(found["jaccard"], [expected[pair] for pair in sorted(expected)])
+
+
+def test_near_pairs_by_hand():
+    # shingles of two: abcd → ab bc cd; abce → ab bc ce; in common two of four
+    assert duplicates.near_pairs(["abcd", "abce", "xy"], 0.5, 2).to_dict("list") == {
+        "first": [0],
+        "second": [1],
+        "jaccard": [0.5],
+    }
+    assert duplicates.near_pairs(["abcd", "abce", "xy"], 0.51, 2).empty
+
+
+@settings(deadline=None)
+@given(TEXTS, st.sampled_from([0.3, 0.7]), st.integers(1, 4))
+def test_near_repeats_are_those_of_the_greedy_rule(texts, threshold, n):
+    stays = []
+    for i, text in enumerate(texts):
+        if not any(jaccard(texts[j], text, n) >= threshold for j in stays):
+            stays.append(i)
+    frame = pd.DataFrame({"text": pd.Series(texts, dtype=str)}).rename(lambda i: i + 5)
+    gone = duplicates.near_repeats(frame, threshold, n)
+    assert gone.index.equals(frame.index)
+    assert np.flatnonzero(~gone).tolist() == stays
+
+
+@settings(deadline=None)
+@given(TEXTS)
+def test_families_are_the_components_of_brute_force(texts):
+    n, threshold = 2, 0.5
+    frame = pd.DataFrame({"text": pd.Series(texts, dtype=str)})
+    family = list(range(len(texts)))
+
+    def join(i, j):
+        old, new = family[j], family[i]
+        family[:] = [new if f == old else f for f in family]
+
+    firsts = {}
+    for i, text in enumerate(texts):
+        join(firsts.setdefault(datasets.text_key(text), i), i)
+    for i, j in itertools.combinations(firsts.values(), 2):
+        if jaccard(texts[i], texts[j], n) >= threshold:
+            join(i, j)
+    found = duplicates.families(frame, threshold, n).tolist()
+    for i, j in itertools.combinations(range(len(texts)), 2):
+        assert (found[i] == found[j]) == (family[i] == family[j])
+
+
+def test_short_texts_each_survive():
+    frame = pd.DataFrame({"text": ["很好", "太差", "不错", "很好", "差"], "label": list("+-++-")})
+    assert not duplicates.near_repeats(frame).any()
+    assert duplicates.clean(frame)[0]["text"].tolist() == ["很好", "太差", "不错", "差"]
+
+
+def test_repeats_and_conflicts_by_hand():
+    texts = ["好！", "好", "ＯＫ", "ok.", "坏", "好", "！！", "??"]
+    frame = pd.DataFrame({"text": texts, "label": list("+-++-+-+")}, index=list("abcdefgh"))
+    assert duplicates.repeats(frame).to_dict() == dict(zip("abcdefgh", [0, 1, 0, 1, 0, 1, 0, 0], strict=True))
+    assert duplicates.conflicts(frame).to_dict() == dict(zip("abcdefgh", [1, 1, 0, 0, 0, 1, 0, 0], strict=True))
+    as_written = duplicates.conflicts(frame, key=str)
+    assert as_written[as_written].index.tolist() == ["b", "f"]
+
+
+def test_overlap_by_hand():
+    train = pd.DataFrame({"text": ["房间很好", "太差"]})
+    test = pd.DataFrame({"text": ["太差!!", "不错", "房间 很好"]}, index=[7, 8, 9])
+    assert duplicates.overlap(train, test).to_dict() == {7: True, 8: False, 9: True}
+
+
+def test_clean_takes_conflicts_before_repeats():
+    frame = pd.DataFrame({"text": ["一般", "一般", "优点：", "房间很干净", "房间很干净"], "label": list("+-+++")})
+    kept, rejected, table = duplicates.clean(frame)
+    assert kept.index.tolist() == [3]
+    assert rejected["reason"].to_dict() == {
+        2: "heading alone",
+        0: "label conflict",
+        1: "label conflict",
+        4: "exact repeat",
+    }
+    assert list(table["step"]) == [*cleaning.RULES, "label conflict", "exact repeat", "near repeat"]
+
+
+def test_clean_takes_an_empty_table():
+    kept, rejected, table = duplicates.clean(
+        pd.DataFrame({"text": pd.Series(dtype=str), "label": pd.Series(dtype=str)})
+    )
+    assert len(kept) == len(rejected) == table["removed"].sum() == 0
+
+
+# ---- facts measured on reviews_zh by other means --------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def reviews():
+    return datasets.load("reviews_zh")
+
+
+@pytest.fixture(scope="module")
+def pairs(reviews):
+    texts = reviews["text"].drop_duplicates().map(cleaning.normalise).tolist()
+    return texts, duplicates.near_pairs(texts)
+
+
+def bare(text):
+    return "".join(c for c in unicodedata.normalize("NFKC", text) if unicodedata.category(c)[0] in "LN")
+
+
+def test_exact_repeats_and_conflicts(reviews):
+    assert duplicates.repeats(reviews, key=str).sum() == 17_713
+    assert (~duplicates.repeats(reviews, key=bare)).sum() == 17_372
+    assert (~duplicates.repeats(reviews)).sum() == 17_372 + 4  # five texts of punctuation alone stay apart
+    contested = duplicates.conflicts(reviews, key=str)
+    assert (contested.sum(), reviews.loc[contested, "text"].nunique()) == (225, 47)
+
+
+def test_near_pairs_of_the_distinct_texts(pairs):
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    texts, found = pairs
+    assert (len(texts), len(found)) == (17_410, 69)
+    recomputed = [jaccard(texts[i], texts[j], 5) for i, j in found[["first", "second"]].to_numpy()]
+    assert np.allclose(found["jaccard"], recomputed)
+    graph = coo_matrix((np.ones(69), (found["first"], found["second"])), shape=(17_410, 17_410))
+    assert 17_410 - connected_components(graph, directed=False)[0] == 65
+
+
+@pytest.fixture(scope="module")
+def cleaned(reviews):
+    return duplicates.clean(reviews)
+
+
+def test_cleaning_of_the_course(reviews, cleaned):
+    kept, rejected, table = cleaned
+    assert sorted([*kept.index, *rejected.index]) == list(reviews.index)
+    assert table["removed"].sum() == len(rejected)
+    assert len(kept) == 17_235
+    assert not duplicates.repeats(kept).any()
+    assert not duplicates.conflicts(kept).any()
+    assert duplicates.near_pairs(kept["text"].tolist()).empty
+
+
+def test_readings_are_the_rows_drawn_from_the_cleaned_reviews(cleaned):
+    readings = pd.read_csv(datasets.DATA / "reviews_zh_readings.csv")
+    assert sorted(cleaned[0].sample(100, random_state=0).index) == readings["row"].tolist()
