@@ -1,7 +1,7 @@
-"""Train a text classifier on a pretrained sentence encoder: all of it, its head alone, or the same network from scratch.
+"""Train a text classifier on a pretrained sentence encoder: all of it, its head alone, or the same from scratch.
 
-The classifier is an encoder of `helpers.pretrained`, dropout, and one dense layer (the head) with a score per class. The
-loss is softmax cross-entropy, the optimiser AdamW with linear warm-up and decay (Devlin et al. 2019, §A.2).
+The classifier is an encoder of `helpers.pretrained`, dropout, and one dense layer (the head) with a score per class.
+The loss is softmax cross-entropy, the optimiser AdamW with linear warm-up and decay (Devlin et al. 2019, §A.2).
 """
 
 import functools
@@ -65,7 +65,7 @@ def fine_tune(
     valid         : None or (texts, labels), measured after each epoch, never trained on
     encoder       : "minilm" (English) or "use" (16 languages, Chinese among them)
     method        : "full" trains encoder and head. "head" trains the head alone: the encoder never changes, so each
-                    text's vector is computed once (`pretrained.embed`, kept on disk) and an epoch costs next to nothing.
+                    text's vector is computed once (`pretrained.embed`, kept on disk) and an epoch costs almost nothing.
                     "scratch" is "full" from random weights: what is left without pretraining.
     epochs, learning_rate : None takes those of the method in DEFAULTS; the rate is the peak, after warm-up
     max_tokens    : longer texts are cut; the result says what share was
@@ -121,8 +121,8 @@ def fine_tune(
 def make_reproducible(seed):
     """Seed Python, NumPy and Keras, and have TensorFlow use operations whose result is the same at each run.
 
-    The one call to TensorFlow itself: Keras 3 has no switch of its own for this. On the other backends the seed suffices
-    on a CPU.
+    The one call to TensorFlow itself: Keras 3 has no switch of its own for this. With JAX and PyTorch the seed is all
+    that is set.
     """
     keras.utils.set_random_seed(seed)
     if keras.backend.backend() == "tensorflow":
@@ -205,7 +205,7 @@ def _rates(steps, peak, warmup):
 
 
 def _train(model, inputs, targets, valid, epochs, batch_size, rates, seed, restore_best):
-    """Run the epochs; returns the history. The model ends with the best epoch's weights, if asked and if valid is given."""
+    """Run the epochs and return their history; with valid and restore_best the model ends as it was at its best."""
     rng = np.random.default_rng(seed)
     lengths = [len(row) for row in inputs]
     rates = iter(rates)

@@ -19,6 +19,9 @@ LOOKS = {
     "train": ("#0072B2", "o", "-"),
     "valid": ("#D55E00", "s", "--"),
     "test": ("#000000", "v", "-."),
+    "raw": ("#999999", "o", ":"),
+    "distinct": ("#0072B2", "s", "--"),
+    "cleaned": ("#D55E00", "v", "-"),
 }
 SPARE = [("#0072B2", "X", "-"), ("#CC79A7", "P", "--"), ("#F0E442", "<", "-."), ("#999999", ">", ":")]
 
@@ -30,10 +33,13 @@ def look(name, position=0):
 
 def style():
     """Seaborn's white grid at 100 dpi, with a font that has Chinese characters behind the default one."""
+    import logging
     from importlib.util import find_spec
     from pathlib import Path
 
     from matplotlib import font_manager
+
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # the Chinese font comes in one weight
 
     sns.set_theme(style="whitegrid", context="notebook", font_scale=0.9)
     folder = Path(find_spec("pylopdf_fonts_zh_cn").origin).parent

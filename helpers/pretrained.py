@@ -98,10 +98,11 @@ def tokenise(texts, encoder="minilm", max_tokens=None):
     returns    : list of n lists of int
     source     : minilm by its WordPiece tokenizer.json, use by SentencePiece, the library of the original model
 
-    The package that carries `use` brings a tokeniser of its own in Python, 10 to 20 times as slow. It differs where two
-    or more neighbouring characters are unknown: SentencePiece makes one <unk> of the run, the Python one an <unk> of
-    each. Each extra <unk> moves the sentence vector: 96 of 3,000 raw reviews get other ids, see tests/test_pretrained.py.
-    As in that package, a text with no pieces counts as one <unk>.
+    The package that carries `use` has a tokeniser of its own in Python, 10 to 20 times as slow. Of the 17,410 distinct
+    texts of reviews_zh 461 get other ids from it, 458 because they hold neighbouring characters that are unknown:
+    SentencePiece makes one <unk> of such a run, the Python one an <unk> of each (the last 3 are ties between equally
+    likely cuts of a long "!!!" or "555"). Cosines between the two sentence vectors: median .9997, lowest .935. None of
+    the English texts differs. A text without pieces counts as one <unk>, as in that package.
     """
     texts = check_texts(texts)
     ids = _tokeniser(encoder)(texts)
@@ -110,17 +111,18 @@ def tokenise(texts, encoder="minilm", max_tokens=None):
 
 def truncate(ids, max_tokens, encoder="minilm"):
     """Cut each list of ids to max_tokens, keeping the special tokens at both ends."""
-    longest = _entry(encoder)["longest"] or max_tokens
-    if not 3 <= max_tokens <= longest:
+    longest = _entry(encoder)["longest"]
+    if max_tokens < 3 or (longest and max_tokens > longest):
         raise ValueError(
-            f"max_tokens is {max_tokens}: {encoder!r} takes 3 (one token between two special ones) or more"
-            + (f", up to {longest}" if max_tokens > longest else "")
+            f"max_tokens is {max_tokens}: {encoder!r} takes 3 " + (f"to {longest}" if longest else "or more")
         )
     return [row if len(row) <= max_tokens else row[: max_tokens - 1] + row[-1:] for row in ids]
 
 
 def check_texts(texts):
     """The texts as a list, if each is a string; else a ValueError that names the first that is not."""
+    if isinstance(texts, str):
+        raise ValueError("texts is one string: give a list of strings")
     texts = list(texts)
     for row, text in enumerate(texts):
         if not isinstance(text, str):
@@ -241,7 +243,7 @@ def _minilm(weights):
 
     for file in ("config.json", "model.safetensors"):
         folder = weight_file("minilm", file).parent
-    bert = keras_hub.models.BertBackbone.from_preset(str(folder), load_weights=weights)
+    bert = keras_hub.models.BertBackbone.from_preset(str(folder), load_weights=weights, name="bert")
     bert.pooled_dense.trainable = False  # the layer on [CLS] that sentence vectors do not use
     inputs = _inputs()
     hidden = bert(inputs | {"segment_ids": keras.ops.zeros_like(inputs["token_ids"])})["sequence_output"]
@@ -356,33 +358,33 @@ def _frozen(name):
     return encoder(name)
 
 
-@contextlib.contextmanager
-def _store(path):
-    """Open store, committed at the end. Trouble with it never stops the caller: it warns, and a damaged one goes."""
+def _read(path, keys, dimensions):
+    """The stored vectors of these keys, as a dict; none when the store is not to be trusted."""
+
+    def read(store):
+        rows = {key: store.execute("SELECT vector FROM vectors WHERE key = ?", (key,)).fetchone() for key in keys}
+        vectors = {key: np.frombuffer(row[0], "float32") for key, row in rows.items() if row}
+        if any(len(vector) != dimensions or abs(vector @ vector - 1) > 1e-3 for vector in vectors.values()):
+            raise sqlite3.DatabaseError("a vector has not length 1")
+        return vectors
+
+    return _transaction(path, read) or {}
+
+
+def _write(path, vectors):
+    rows = [(key, np.asarray(vector, "float32").tobytes()) for key, vector in vectors.items()]
+    _transaction(path, lambda store: store.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?)", rows))
+
+
+def _transaction(path, action):
+    """action(store), committed whole or not at all. A store in trouble warns and gives None; a damaged one is removed."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.closing(sqlite3.connect(path, timeout=60)) as connection, connection:
-            connection.execute("CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, vector BLOB)")
-            yield connection
+        with contextlib.closing(sqlite3.connect(path, timeout=60)) as store, store:
+            store.execute("CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, vector BLOB)")
+            return action(store)
     except (OSError, sqlite3.OperationalError) as error:
         warnings.warn(f"sentence vectors are not kept: {path} cannot be used ({error})", stacklevel=4)
     except sqlite3.DatabaseError as error:
         path.unlink(missing_ok=True)
         warnings.warn(f"the store of sentence vectors {path} was damaged ({error}): it is built anew", stacklevel=4)
-
-
-def _read(path, keys, dimensions):
-    vectors = {}
-    with _store(path) as store:
-        rows = {key: store.execute("SELECT vector FROM vectors WHERE key = ?", (key,)).fetchone() for key in keys}
-        found = {key: np.frombuffer(row[0], "float32") for key, row in rows.items() if row}
-        if any(len(v) != dimensions or abs(v @ v - 1) > 1e-3 for v in found.values()):
-            raise sqlite3.DatabaseError("a vector of wrong size")
-        vectors = found
-    return vectors
-
-
-def _write(path, vectors):
-    with _store(path) as store:
-        rows = [(key, np.asarray(vector, "float32").tobytes()) for key, vector in vectors.items()]
-        store.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?)", rows)

@@ -14,6 +14,7 @@ Precision  : full and scratch train in mixed bfloat16, about twice as fast as fl
 import hashlib
 import os
 import tempfile
+from unittest import mock
 
 import keras
 import numpy as np
@@ -84,8 +85,7 @@ def run(n, method, learning_rate, batch_size, seed):
         settings = {} if method == "head" else {"epochs": EPOCHS[n], "learning_rate": learning_rate}
         kind, _, other = method.partition(", ")
         keras.mixed_precision.set_global_policy("float32" if kind == "head" else "mixed_bfloat16")
-        with tempfile.TemporaryDirectory() as cache:
-            os.environ["COURSE_CACHE"] = cache
+        with tempfile.TemporaryDirectory() as cache, mock.patch.dict(os.environ, COURSE_CACHE=cache):
             tuned = finetuning.fine_tune(
                 texts,
                 labels,

