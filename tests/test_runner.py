@@ -417,6 +417,22 @@ def test_study_goes_stale_with_its_code_only(study):
     assert command("study").stdout == "compare: 0 of 8 cells, stale\n"
 
 
+def test_study_is_confirmed_only_by_equal_results(study):
+    Path("mended").touch()
+    assert command("study", "compare").returncode == 0
+    calls()
+    results = studies.load("compare")
+    Path("helpers/steps.py").write_text("y = 1\n")
+    assert studies.stale("compare") != []
+    assert command("study", "compare", "--confirm").returncode == 0
+    assert calls() == 2  # one cell for each of the two methods
+    assert studies.stale("compare") == [] and studies.load("compare").equals(results)
+    Path("studies/compare.py").write_text(STUDY.replace("/ 3", "/ 4"))
+    refused = command("study", "compare", "--confirm")
+    assert refused.returncode == 1 and "other results: {'seed': 0, 'method': 'random'}" in refused.stdout
+    assert studies.stale("compare") != [] and studies.load("compare").equals(results)
+
+
 def test_killed_study_goes_on(study):
     slow = STUDY.replace(
         'log.write("x")', 'log.write("x")\n    import time\n    time.sleep(0 if Path("mended").exists() else seed)'

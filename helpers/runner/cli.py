@@ -28,6 +28,10 @@ def parser():
     study.add_argument("name", nargs="?")
     study.add_argument("--jobs", type=positive, default=1, help="cells at a time (default: 1, with all cores)")
 
+    study.add_argument(
+        "--confirm", action="store_true", help="after a harmless change of code: rerun a cell of each arm"
+    )
+
     commands.add_parser("doctor", help="check this machine: each line is ok or says what to do")
     check = commands.add_parser("check", help="check the conventions of notebooks")
     check.add_argument("files", nargs="*", type=Path, help="notebooks, all if none is given")
@@ -82,6 +86,12 @@ def study(options):
     if options.name is None:
         print(studies.overview())
         return 0
+    if options.confirm:
+        differ = studies.confirm(options.name)
+        print(
+            "\n".join(f"other results: {cell}" for cell in differ) or f"{options.name}: confirmed, its rows are fresh"
+        )
+        return 1 if differ else 0
     return 1 if studies.fill(options.name, options.jobs) else 0
 
 

@@ -11,6 +11,7 @@ and is stored in data/studies/NAME.csv: the cell's parameters, its results, `cel
 
 import hashlib
 import importlib.util
+import io
 import itertools
 import json
 from pathlib import Path
@@ -65,11 +66,19 @@ def stand(study):
 
 def stored(name):
     """The stored rows, fresh or not; an empty table if there are none."""
-    path = root() / "data" / "studies" / f"{name}.csv"
-    if not path.exists():
-        return pd.DataFrame(columns=["cell", "stand"])
+    path = table_path(name)
+    return read(path) if path.exists() else pd.DataFrame(columns=["cell", "stand"])
+
+
+def table_path(name):
+    """Where a study's table stands."""
+    return root() / "data" / "studies" / f"{name}.csv"
+
+
+def read(file):
+    """A study's table."""
     text = {"cell": str, "stand": str}
-    return pd.read_csv(path, dtype=text, keep_default_na=False, na_values=[""])
+    return pd.read_csv(file, dtype=text, keep_default_na=False, na_values=[""])
 
 
 def state(name):
@@ -127,7 +136,7 @@ def fill(name, jobs):
     order, now = list(cells(study)), stand(study)
     fresh, missing, _ = state(name)
     rows, failed = fresh.to_dict("records"), 0
-    path = root() / "data" / "studies" / f"{name}.csv"
+    path = table_path(name)
     with tempfile.TemporaryDirectory() as ipython, tqdm(total=len(order), initial=len(rows), unit="cell") as bar:
         kernels.configure(ipython, threads=kernels.threads_for(jobs))
         for (_, cell, _), future in finished(jobs, run_cell, [(name, cell, key) for key, cell in missing.items()]):
@@ -140,6 +149,41 @@ def fill(name, jobs):
             rows.sort(key=lambda row: order.index(row["cell"]))
             write_atomically(path, pd.DataFrame(rows).to_csv(index=False))
     return failed
+
+
+def confirm(name):
+    """Keep stored rows after a change of code that should not change results, once a sample of them was run again.
+
+    Runs the first stored cell of every arm (the parameters but for `seed`). If each gives its stored results to the
+    last digit, `seconds` aside, all rows of the grid get the new hash; if one does not, nothing is changed.
+    returns : parameters of the cells whose results differ
+    """
+    import tempfile
+
+    from tqdm import tqdm
+
+    from helpers.runner import kernels
+    from helpers.runner.workers import finished
+
+    study, rows = module(name), stored(name)
+    wanted, now = cells(study), stand(study)
+    rows = rows[rows["cell"].isin(wanted)]
+    arms = {}
+    for key in rows["cell"]:
+        arms.setdefault(repr({k: v for k, v in wanted[key].items() if k != "seed"}), key)
+    differ = []
+    with tempfile.TemporaryDirectory() as ipython, tqdm(total=len(arms), unit="cell") as bar:
+        kernels.configure(ipython, threads=kernels.threads_for(1))
+        for (_, cell, key), future in finished(1, run_cell, [(name, wanted[key], key) for key in arms.values()]):
+            bar.update()
+            again = read(io.StringIO(pd.DataFrame([future.result()]).to_csv(index=False)))
+            again = again.drop(columns="seconds", errors="ignore")
+            before = rows.loc[rows["cell"] == key, again.columns].reset_index(drop=True)
+            if not again.astype(object).equals(before.astype(object)):
+                differ.append(cell)
+    if not differ:
+        write_atomically(table_path(name), rows.assign(stand=now).to_csv(index=False))
+    return differ
 
 
 def pack(correct):
