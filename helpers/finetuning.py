@@ -233,7 +233,7 @@ def _train(model, inputs, targets, valid, epochs, batch_size, rates, seed, resto
             _check_loss(row["valid_loss"], f"the validation after epoch {epoch}")
             if restore_best and row["valid_loss"] < lowest:
                 lowest = row["valid_loss"]
-                best = [np.array(keras.ops.convert_to_numpy(variable)) for variable in model.trainable_variables]
+                best = [np.array(keras.ops.convert_to_numpy(variable.value)) for variable in model.trainable_variables]
         history.append(row | {"seconds": time.perf_counter() - start})
     if best is not None:
         for variable, value in zip(model.trainable_variables, best, strict=True):

@@ -201,13 +201,10 @@ def collate(inputs, rows):
 
 
 def forward(model, inputs, batch_size=32):
-    """Outputs float32 (n, d) of a model for n ≥ 1 inputs (see `collate`), in their order; dropout off."""
-    outputs = None
+    """Outputs float32 (n, d) of a model for n inputs (see `collate`), in their order; dropout off."""
+    outputs = np.empty((len(inputs), model.output_shape[-1]), "float32")
     for rows in batches([len(row) for row in inputs], batch_size):
-        values = model.predict_on_batch(collate(inputs, fill(rows, batch_size)))[: len(rows)]
-        if outputs is None:
-            outputs = np.empty((len(inputs), values.shape[1]), "float32")
-        outputs[rows] = values
+        outputs[rows] = model.predict_on_batch(collate(inputs, fill(rows, batch_size)))[: len(rows)]
     return outputs
 
 
@@ -219,7 +216,7 @@ def encoder(name, *, weights=True, train_table=False):
 
     weights     : False gives the same network with random weights (reproducible after keras.utils.set_random_seed)
     train_table : `use` alone has a table of 65 million numbers, kept fixed unless this is True or weights is False;
-                  the other 11 million parameters of `use`, and all of minilm's, are trainable either way
+                  the other 3.4 million of `use`, and the 22.6 million of minilm, train either way
     returns     : model whose vectors have length 1; d is 384 for minilm, 512 for use
     """
     _entry(name)
@@ -238,7 +235,11 @@ def _inputs():
 
 
 def _minilm(weights):
-    """Mean of BERT's last hidden states over the real tokens, scaled to length 1 (Reimers & Gurevych 2019, §3)."""
+    """Mean of BERT's last hidden states over the real tokens, scaled to length 1 (Reimers & Gurevych 2019, §3).
+
+    KerasHub computes GELU by its tanh approximation where the checkpoint was trained with the exact one: single hidden
+    states differ by up to 0.003, sentence vectors have cosine .999998.
+    """
     import keras_hub
 
     for file in ("config.json", "model.safetensors"):
@@ -253,9 +254,12 @@ def _minilm(weights):
 
 
 def _use(weights, train_table):
-    """Universal Sentence Encoder, the convolutional model (Yang et al. 2020, §2): n-grams of 2, 3 and 5 tokens.
+    """Universal Sentence Encoder, the convolutional model (Yang et al. 2020): n-grams of 2, 3 and 5 tokens.
 
-    The layers' sizes and order follow the NumPy forward pass of the package that carries the weights.
+    The layers follow the NumPy forward pass of the package that carries the weights. It differs from an 8-bit ONNX
+    export of Google's graph in two points: it normalises the three n-gram branches together, not each alone (median
+    cosine with that export .983 instead of .991; the accuracy of a classifier on the vectors is the same), and it puts
+    an <unk> into an empty text.
     """
     layers, ops = keras.layers, keras.ops
     inputs = _inputs()
@@ -325,7 +329,7 @@ def embed(texts, encoder="minilm", *, max_tokens=128, batch_size=32, cache=None)
                  current folder). Texts once computed are read from there, in whatever selection they come again.
 
     The store is one SQLite file, written in one transaction. Its key is the sha256 of the weights' sha256 and the token
-    ids, which is all the model sees. A damaged store is set aside with one warning and built anew.
+    ids, which is all the model sees. A damaged store is removed, with one warning, and built anew.
     """
     ids = tokenise(texts, encoder, max_tokens)
     if not ids:
@@ -377,7 +381,7 @@ def _write(path, vectors):
 
 
 def _transaction(path, action):
-    """action(store), committed whole or not at all. A store in trouble warns and gives None; a damaged one is removed."""
+    """action(store), committed whole or not at all; trouble warns and gives None, a damaged store is removed."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.closing(sqlite3.connect(path, timeout=60)) as store, store:

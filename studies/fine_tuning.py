@@ -1,13 +1,12 @@
 """What a pretrained model is worth in labels, and how much its settings matter: film sentences, five seeds.
 
-Questions  : 1. Which learning rate and batch size, chosen on 200 validation rows after training on 500?
-             2. How accurate are MiniLM fine-tuned in full, its head alone, the same network from random weights, the
-             multilingual encoder, and TF-IDF with logistic regression, after 50 … 2,000 labels (head and TF-IDF: 8,000)?
-Prediction : A rate ten times too high ruins a pretrained model, sensible ones differ little. With few labels the
-             pretrained models lead; the lead shrinks as labels grow.
+Questions  : 1. How accurate are MiniLM fine-tuned in full, its head alone, the same network from random weights, the
+             multilingual encoder, and TF-IDF with logistic regression, after 50 to 8,000 labels?
+             2. What do learning rate and batch size change, chosen on 200 validation rows after training on 500?
+Prediction : With few labels the pretrained models lead; the lead shrinks as labels grow. A rate ten times too high
+             ruins a pretrained model, sensible ones differ little.
 Fair       : all methods see the same rows within a seed and are tested on the same 1,000 rows; full and scratch take
-             the same number of passes, each at the rate that wins question 1 on validation rows; TF-IDF chooses its
-             regularisation by inner cross-validation.
+             the same number of passes; TF-IDF chooses its regularisation by inner cross-validation.
 Precision  : full and scratch train in mixed bfloat16, about twice as fast as float32 on processors that know it.
 """
 
@@ -29,13 +28,14 @@ EPOCHS = {50: 20, 200: 6, 500: 3, 2000: 2, 8000: 1}
 GRID = [
     {"n": n, "method": method, "learning_rate": rate, "batch_size": size, "seed": seed}
     for n, method, rate, size in [
-        *((n, "TF-IDF", None, None) for n in (500, 50, 200, 2000, 8000)),
-        *((n, "head", None, 32) for n in (500, 50, 200, 2000, 8000)),
-        *((n, *way, 32) for n in (500, 50, 200, 2000) for way in [("full", 1e-4), ("scratch", 5e-4)]),
+        *((n, "TF-IDF", None, None) for n in (50, 200, 500, 2000, 8000)),
+        *((n, "head", None, 32) for n in (50, 200, 500, 2000, 8000)),
+        *((n, "scratch", 5e-4, 32) for n in (500, 50)),
+        *((n, "full", 1e-4, 32) for n in (500, 50, 2000, 200)),
+        (500, "full", 1e-3, 32),
         (500, "full, multilingual", 1e-4, 32),
-        *((500, "full", rate, 32) for rate in (1e-3, 3e-4, 3e-5)),
-        *((500, "full", 1e-4, size) for size in (64, 16)),
-        (500, "scratch", 2e-3, 32),
+        (500, "full", 1e-4, 64),
+        (500, "full", 3e-4, 32),
     ]
     for seed in range(5)
 ]
