@@ -28,13 +28,17 @@ EPOCHS = {50: 20, 200: 6, 500: 3, 2000: 2, 8000: 1}
 GRID = [
     {"n": n, "method": method, "learning_rate": rate, "batch_size": size, "seed": seed}
     for n, method, rate, size in [
+        (500, "full", 1e-4, 32),
+        (500, "scratch", 5e-4, 32),
         *((n, "TF-IDF", None, None) for n in (50, 200, 500, 2000, 8000)),
-        *((n, "head", None, 32) for n in (50, 200, 500, 2000, 8000)),
-        *((n, "scratch", 5e-4, 32) for n in (500, 50)),
-        *((n, "full", 1e-4, 32) for n in (500, 50, 2000, 200)),
+        *((n, "head", None, 32) for n in (50, 200, 500, 2000)),
+        (50, "full", 1e-4, 32),
         (500, "full", 1e-3, 32),
+        (2000, "full", 1e-4, 32),
         (500, "full, multilingual", 1e-4, 32),
         (500, "full", 1e-4, 64),
+        (50, "scratch", 5e-4, 32),
+        (200, "full", 1e-4, 32),
         (500, "full", 3e-4, 32),
     ]
     for seed in range(5)
@@ -45,7 +49,7 @@ def film():
     """Film sentences with a positive or negative mean score: (pool, validation, test), the same rows in each run."""
     frame = datasets.load("snippets_en").query("source == 'film' and label != 'neutral'")
     part = datasets.split(frame, {"pool": 0.8, "test": 0.2})
-    held_out = frame[part == "test"]
+    held_out = frame[part == "test"].sample(frac=1, random_state=0)  # the file is sorted by label
     return frame[part == "pool"], held_out.iloc[1000:1200], held_out.iloc[:1000]
 
 

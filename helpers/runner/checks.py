@@ -247,7 +247,7 @@ def claims(notebook, ledger=None):
     if recorded and ledger is None:
         from helpers.claims import ledger as read
 
-        ledger = set(read()["id"])
+        ledger = set(read().index)
     return [f"claim {claim} is not in the ledger" for claim in sorted(recorded - set(ledger or []))]
 
 
