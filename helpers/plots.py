@@ -107,23 +107,3 @@ def bars(table, value, label, *, title, xlabel, format="{:,.0f}"):
     axes.margins(x=0.15)
     axes.set(title=title, xlabel=xlabel, ylabel="")
     return figure
-
-
-def histogram(values, *, title, xlabel, ylabel, bins=40, marks=None):
-    """Histogram of numbers with optional named vertical marks {name: x}; returns the figure."""
-    figure, axes = plt.subplots()
-    axes.hist(values, bins=bins, color="#56B4E9", edgecolor="#000000", linewidth=0.4)
-    for position, (name, at) in enumerate((marks or {}).items()):
-        axes.axvline(at, color="#D55E00", linestyle=["--", ":", "-."][position % 3], label=name)
-    axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
-    if marks:
-        axes.legend()
-    return figure
-
-
-def confusion(table, *, title):
-    """Heat map of a confusion table (true classes down, predicted across) with its counts; returns the figure."""
-    figure, axes = plt.subplots(figsize=(1.6 + 1.1 * table.shape[1], 1.2 + 0.8 * table.shape[0]))
-    sns.heatmap(table, annot=True, fmt=",d", cmap="Blues", cbar=False, linewidths=0.5, linecolor="#666666", ax=axes)
-    axes.set(title=title, xlabel="predicted", ylabel="true")
-    return figure
