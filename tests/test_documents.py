@@ -19,7 +19,7 @@ TOP = root()
 PROJECT = tomllib.loads((TOP / "pyproject.toml").read_text(encoding="utf8"))["project"]
 REQUIRED = {"jupyterlab", "tensorflow", "pandas", "matplotlib", "seaborn", "nbval", "papermill"}
 ORDER = [
-    *("datasets", "cleaning", "duplicates", "privacy", "label_errors", "selection", "augmentation", "losses"),
+    *("datasets", "cleaning", "duplicates", "privacy", "probe", "label_errors", "selection", "augmentation", "losses"),
     *("optimizers", "pretrained", "finetuning", "evaluation", "claims", "plots", "notebook", "runner"),
 ]
 FRAMEWORKS = {"tensorflow", "keras", "keras_hub", "torch", "jax"}

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.spatial import distance
 
 from helpers import cleaning, datasets, duplicates
 
@@ -36,8 +37,10 @@ def test_near_pairs_are_those_of_brute_force(texts, threshold, n, block):
     assert np.allclose(found["jaccard"], [expected[pair] for pair in sorted(expected)])
 
 
+@pytest.mark.equation("5.2")
 def test_near_pairs_by_hand():
     # shingles of two: abcd → ab bc cd; abce → ab bc ce; in common two of four
+    assert 1 - distance.jaccard([1, 1, 1, 0], [1, 1, 0, 1]) == 0.5
     assert duplicates.near_pairs(["abcd", "abce", "xy"], 0.5, 2).to_dict("list") == {
         "first": [0],
         "second": [1],

@@ -5,8 +5,12 @@ import doctest
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import stats
+from scipy.spatial.distance import pdist
 from sklearn.metrics import cohen_kappa_score
+from sklearn.neighbors import NearestNeighbors
 
 from helpers import evaluation
 
@@ -235,3 +239,92 @@ def test_bad_input_gets_one_clear_sentence(call, says):
     with pytest.raises(ValueError, match=says) as error:
         call()
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.equation("5.1")
+def test_kappa_by_hand():
+    a, b = list("aaaaabbbbb"), list("aaaabbbbbb")  # equal on 9 of 10; by chance on .5 · .4 + .5 · .6
+    hand = (0.9 - 0.5) / (1 - 0.5)
+    assert evaluation.kappa(a, b).estimate == pytest.approx(hand, abs=1e-12)
+    assert cohen_kappa_score(a, b) == pytest.approx(hand, abs=1e-12)
+
+
+# ---- diversity
+
+
+def unit_rows(n, d, seed=0):
+    rows = np.random.default_rng(seed).normal(size=(n, d))
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+@pytest.mark.equation("1.1")
+def test_label_entropy_by_hand_and_scipy():
+    labels = list("aabc")  # 1/2 · log2 2 + 2 · 1/4 · log2 4
+    assert evaluation.label_entropy(labels) == pytest.approx(1.5, abs=1e-12)
+    assert stats.entropy([2, 1, 1], base=2) == pytest.approx(1.5, abs=1e-12)
+    assert evaluation.label_entropy(["a"]) == 0
+
+
+@pytest.mark.equation("1.2")
+def test_distinct_n_by_hand_and_by_counting_pairs():
+    tokens = [["a", "b", "a", "b"], ["b", "a"], ["c"]]  # pairs: ab ba ab | ba
+    pairs = [pair for row in tokens for pair in zip(row, row[1:], strict=False)]
+    assert evaluation.distinct_n(tokens, 2) == pytest.approx(2 / 4) == len(set(pairs)) / len(pairs)
+    assert evaluation.distinct_n(tokens, 1) == pytest.approx(3 / 7)
+
+
+@pytest.mark.equation("1.3")
+def test_mean_distance_by_hand_and_by_all_pairs():
+    assert evaluation.mean_distance([[1, 0], [0.6, 0.8], [0, 1]]) == pytest.approx(((1 - 0.6) + 1 + (1 - 0.8)) / 3)
+    rows = unit_rows(30, 7)
+    assert evaluation.mean_distance(rows) == pytest.approx(pdist(rows, "cosine").mean(), abs=1e-12)
+
+
+@pytest.mark.equation("1.4")
+def test_vendi_score_by_hand_and_from_all_pairs():
+    # two equal rows and one at a right angle: eigenvalues 2/3 and 1/3
+    hand = (3 / 2) ** (2 / 3) * 3 ** (1 / 3)
+    assert evaluation.vendi_score([[1, 0], [1, 0], [0, 1]]) == pytest.approx(hand, abs=1e-12)
+    rows = unit_rows(20, 7)
+    values = np.linalg.eigvalsh(rows @ rows.T / 20).clip(0)  # the (n, n) matrix of the paper
+    assert evaluation.vendi_score(rows) == pytest.approx(np.exp(stats.entropy(values)), rel=1e-9)
+    assert evaluation.vendi_score(np.eye(6)) == pytest.approx(6)
+    assert evaluation.vendi_score(np.tile([[0.6, 0.8]], (9, 1))) == pytest.approx(1)
+
+
+@pytest.mark.equation("1.5")
+def test_coverage_by_hand_and_by_scikit_learns_neighbours():
+    test = np.array([[1, 0], [0.8, 0.6], [0, 1]])  # nearest other row: cosine .8, .8, .6
+    assert evaluation.coverage([[1, 0]], test, k=1) == pytest.approx(2 / 3)  # cosines 1, .8 and 0
+    train, test = unit_rows(15, 3, seed=1), unit_rows(40, 3, seed=2)
+    reach = NearestNeighbors(n_neighbors=6).fit(test).kneighbors(test)[0][:, -1]  # the row itself is the first
+    nearest = NearestNeighbors(n_neighbors=1).fit(train).kneighbors(test)[0][:, 0]
+    share = np.mean(nearest <= reach)
+    assert 0 < share < 1 and evaluation.coverage(train, test, k=5) == pytest.approx(share)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(2, 30), st.integers(2, 8), st.integers(0, 99))
+def test_diversity_stays_in_its_range_and_ignores_the_order_of_rows(n, d, seed):
+    rows = unit_rows(n, d, seed)
+    assert 0 <= evaluation.mean_distance(rows) <= 2
+    assert 1 - 1e-9 <= evaluation.vendi_score(rows) <= min(n, d) + 1e-9
+    assert evaluation.vendi_score(rows[::-1]) == pytest.approx(evaluation.vendi_score(rows))
+    assert evaluation.coverage(rows, rows, k=1) == 1
+    again = np.concatenate([rows, rows])
+    assert evaluation.vendi_score(again) == pytest.approx(evaluation.vendi_score(rows))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: evaluation.label_entropy([]), "at least one label"),
+        (lambda: evaluation.distinct_n([["a"], []], 2), "2 tokens or more"),
+        (lambda: evaluation.mean_distance([[1.0, 0.0]]), "at least 2 rows of length 1"),
+        (lambda: evaluation.vendi_score([[2.0, 0.0]]), "rows of length 1"),
+        (lambda: evaluation.coverage(np.eye(3), np.eye(3), k=3), "at least 4 rows"),
+    ],
+)
+def test_diversity_names_what_it_cannot_measure(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

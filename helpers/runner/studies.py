@@ -9,6 +9,7 @@ and is stored in data/studies/NAME.csv: the cell's parameters, its results, `cel
 (hash of code and data).
 """
 
+import functools
 import hashlib
 import importlib.util
 import io
@@ -116,7 +117,10 @@ def overview():
 
 def run_cell(name, cell, key):
     """A row of the table: one cell's parameters, its results and its hash. Runs in a worker process."""
-    return {**cell, **module(name).run(**cell), "cell": key}
+    return {**cell, **_module_once(name).run(**cell), "cell": key}
+
+
+_module_once = functools.cache(module)  # what a study caches serves all cells of its process
 
 
 def fill(name, jobs):
