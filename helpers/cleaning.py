@@ -1,13 +1,21 @@
 """Preprocess: bring texts to one form, and remove rows by named rules, keeping every removed row and its reason."""
 
+import contextlib
 import html
 import re
 import unicodedata
 
 import pandas as pd
 
+# joiners and direction marks act on Hebrew, Arabic and Indian letters and on emoji: after those they stay
+ACTED_ON = "\u0590-\u0fff\ufb1d-\ufdff\ufe70-\ufefc\u2190-\u21ff\u2600-\u27bf\u2b00-\u2bff\ufe0f\U0001f300-\U0001faff"
 # control characters but tab and newline, zero-width characters, byte-order marks, soft hyphens
-INVISIBLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u00ad\u200b-\u200f\u202a-\u202e\u2060\ufeff]")
+INVISIBLE = re.compile(
+    f"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u00ad\u200b\u202a-\u202e\u2060\ufeff]|(?<![{ACTED_ON}])[\u200c-\u200f]"
+)
+# marks that Unicode sorts by class, which takes quadratic time: its stream-safe form (UAX 15, §13) parts every thirty
+MARKS = "".join(chr(code) for code in range(0x300, 0x1F000) if unicodedata.combining(chr(code)))
+THIRTY = re.compile(f"([{MARKS}]{{30}})(?=[{MARKS}])")
 
 
 def normalise(text):
@@ -16,7 +24,10 @@ def normalise(text):
     >>> normalise(" Tom &amp; Ｊｅｒｒｙ\u200b \\n very　good ")
     'Tom & Jerry very good'
     """
-    text = unicodedata.normalize("NFKC", INVISIBLE.sub("", html.unescape(text)))
+    with contextlib.suppress(ValueError):  # a numeric entity of more than 4,300 digits
+        text = html.unescape(text)
+    text = THIRTY.sub("\\1\u034f", INVISIBLE.sub("", text))
+    text = unicodedata.normalize("NFKC", text)
     return " ".join(text.split())
 
 
@@ -51,7 +62,11 @@ def menu(text):
 
 def repeated(text):
     """One phrase of two or more characters said four times or more, and at most ten characters after it."""
-    return bool(re.fullmatch(r"(.{2,}?)\1{3,}.{0,10}", text, flags=re.S))
+    for end in range(len(text), max(len(text) - 11, 7), -1):
+        period = (text[:end] * 2).find(text[:end], 1)  # how far a text must be turned round to be itself again
+        if any(end % size == 0 for size in range(max(period, 2), end // 4 + 1, period)):
+            return True
+    return False
 
 
 RULES = {

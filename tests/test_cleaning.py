@@ -1,11 +1,13 @@
 """Normal form, quality rules and the audit funnel: cases worked by hand, properties, and the facts of reviews_zh."""
 
+import html
+import re
 import time
 import unicodedata
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from helpers import cleaning, datasets
@@ -43,6 +45,60 @@ def test_normal_form_is_one_form(text):
     assert "  " not in normal
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "一家人\U0001f468\u200d\U0001f469\u200d\U0001f467真好",  # a family of three, joined
+        "\u2764\ufe0f\u200d\U0001f525",  # a heart on fire
+        "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",  # Persian: two parts of a word, kept apart
+        "\u05e9\u05dc\u05d5\u05dd\u200f!",  # Hebrew, with the mark that turns the "!"
+        "\u0915\u094d\u200d\u0937",  # Hindi: a half letter
+        "好\ud800评\udfff",  # lone surrogates, which no encoding can write
+    ],
+)
+def test_what_acts_on_its_neighbour_stays(text):
+    assert cleaning.normalise(text) == text
+
+
+@pytest.mark.parametrize("sign", ["\u200c", "\u200d", "\u200e", "\u200f", "\u202e", "\ufeff"])
+def test_what_acts_on_nothing_goes(sign):
+    assert cleaning.normalise(f"{sign}房间{sign}很好 ok{sign} ①{sign}{sign}") == "房间很好 ok 1"
+
+
+ODD = st.sampled_from(
+    "好aｅ①ﷺﬁم\u05e9\u200b\u200c\u200d\u200f\u202e\u0301\u0316\ud83d\udc68\ud800\ufe0f\U0001f468\u2764 　"
+)
+
+
+@settings(deadline=None)
+@given(st.text(ODD, max_size=30))
+def test_normal_form_is_one_form_for_odd_signs_too(text):
+    normal = cleaning.normalise(text)
+    assert cleaning.normalise(normal) == normal
+    assert unicodedata.is_normalized("NFKC", normal)
+    assert visible(normal) == visible(text)
+
+
+def visible(text):
+    shown = unicodedata.normalize("NFKC", re.sub("[\u200b-\u200f\u202e]", "", text))
+    return re.sub(r"\s", "", shown)
+
+
+def test_marks_up_to_thirty_stay_as_they_are_and_longer_runs_lose_none():
+    marks = "\u0316" * 15 + "\u0301" * 15
+    assert cleaning.normalise("好" + marks) == "好" + marks
+    piled = cleaning.normalise("好" + marks * 5)
+    assert piled.replace("\u034f", "") == "好" + marks * 5
+    assert cleaning.normalise(piled) == piled
+
+
+def test_an_entity_too_long_for_a_number_stays():
+    text = f"&#{'1' * 5000};"
+    with pytest.raises(ValueError, match="digits"):
+        html.unescape(text)
+    assert cleaning.normalise(text) == text
+
+
 # what each rule must take, and a near miss that it must leave
 CASES = {
     "empty": (["", "。", "......", ":(", "————", "★★★"], ["好", "5", "a!"]),
@@ -78,6 +134,74 @@ def test_audit_names_the_first_rule_broken():
     assert cleaning.audit(texts).to_dict() == {7: "", 3: "empty", 5: "heading alone", 1: "empty"}
     order = {"short": lambda text: len(text) < 2, **cleaning.RULES}
     assert cleaning.audit(texts, order).to_dict() == {7: "short", 3: "short", 5: "heading alone", 1: "short"}
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "a",
+        "a.",
+        "http://",
+        "x.com",
+        "房间 ",
+        "ab",
+        "&amp",
+        "&#1",
+        "a\u0301\u0316" + "\u0301\u0316" * 50,
+        "\u0301\u0316\u200b",
+    ],
+)
+def test_linear_time(piece):
+    text = (piece * 100_000)[:100_000]
+    start = time.process_time()
+    for long in (text, text[:-11] + "!" * 11, text[:50_000] + "!" + text[:49_999]):
+        for function in (cleaning.normalise, *cleaning.RULES.values()):
+            function(long)
+    assert time.process_time() - start < 5
+
+
+@example("a" * 9 + "!" * 10)
+@example("a" * 11 + "!" * 10)
+@settings(deadline=None, max_examples=300)
+@given(
+    st.builds(
+        lambda phrase, times, tail: phrase * times + tail,
+        st.text("ab", max_size=4),
+        st.integers(0, 9),
+        st.text("ab!\n", max_size=12),
+    )
+)
+def test_repeated_is_what_a_regular_expression_says(text):
+    assert cleaning.repeated(text) == bool(re.fullmatch(r"(.{2,}?)\1{3,}.{0,10}", text, flags=re.S))
+
+
+@settings(deadline=None)
+@given(st.text("优点:：.。 ac!,omwnt房间很好\n\ud800\U0001f600", max_size=40))
+def test_rules_stand_to_their_words(text):
+    assert cleaning.empty(text) == (not any(c.isalnum() for c in text))
+    if cleaning.heading(text):
+        assert len(text) <= 6 and text.strip()[-1] in ":："
+    if cleaning.link(text):
+        assert re.search(r"\.(com|cn|net|html?)", text)
+        assert not cleaning.link(text + " 十个字以上的话就不是网址")
+    if cleaning.menu(text):
+        assert len(text.split()) >= 8 and not cleaning.menu(text + "。")
+    texts = pd.Series([text], dtype=object)  # the default kind of text column cannot hold a lone surrogate
+    assert cleaning.audit(texts)[0] == next((n for n, rule in cleaning.RULES.items() if rule(text)), "")
+
+
+@settings(deadline=None)
+@given(st.lists(st.text("优点:.com 好!\ud800", max_size=12), max_size=8))
+def test_the_audit_balances(texts):
+    frame = pd.DataFrame({"text": pd.Series(texts, dtype=object)})
+    steps = {name: lambda rows, rule=rule: rows["text"].map(rule) for name, rule in cleaning.RULES.items()}
+    kept, rejected, table = cleaning.funnel(frame, steps)
+    reasons = cleaning.audit(frame["text"])
+    assert len(kept) + len(rejected) == len(frame)
+    assert kept.index.tolist() == reasons.index[reasons == ""].tolist()
+    assert rejected["reason"].sort_index().equals(reasons[reasons != ""].rename("reason")) or rejected.empty
+    assert table["removed"].tolist() == [(reasons == name).sum() for name in steps]
+    assert table["rows_in"].tolist() == [len(frame), *table["rows_out"][:-1]]
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,58 @@ def test_families_are_the_components_of_brute_force(texts):
         assert (found[i] == found[j]) == (family[i] == family[j])
 
 
+@settings(deadline=None, max_examples=50)
+@given(TEXTS, st.sampled_from([0.3, 0.7]), st.integers(1, 3))
+def test_halving_the_rows_changes_nothing(texts, threshold, n):
+    frame = pd.DataFrame({"text": pd.Series(texts, dtype=str)})
+    at_once = duplicates.near_repeats(frame, threshold, n), duplicates.families(frame, threshold, n)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(duplicates, "_few", lambda candidates, places: candidates <= 1)
+        halved = duplicates.near_repeats(frame, threshold, n), duplicates.families(frame, threshold, n)
+    assert all(a.equals(b) for a, b in zip(at_once, halved, strict=True))
+
+
+LONG = "".join(chr(0x4E00 + i * i % 20_000) for i in range(100_000))
+ODD = {
+    "nothing": ["", "", ""],
+    "one character": ["好", "好", "坏"],
+    "very long": [LONG, LONG[:80_000], LONG[:60_000], LONG[::-1], "啊" * 100_000, "啊" * 50_000],
+    "only emoji": ["😀😃😄😁😆😅", "😀😃😄😁😆😅🤣", "👨‍👩‍👧‍👦👍🏽", "👨‍👩‍👧‍👦👍🏾"],
+    "right to left": ["الغرفة نظيفة جدا", "الغرفة نظيفة جداً", "החדר נקי מאוד", "החדר נקי מאוד!"],
+    "lone surrogates": ["\ud83d\ude00abcdef", "\ud83d\ude00abcdefg", "😀abcdef", "\udfff" * 7, "\udfff" * 9],
+    "null characters": ["\0" * 6, "\0" * 7, "a" + "\0" * 6],
+    "all alike": ["房间很干净啊"] * 5,
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_texts(name):
+    texts, n = ODD[name], 5
+    values = {pair: jaccard(texts[pair[0]], texts[pair[1]], n) for pair in itertools.combinations(range(len(texts)), 2)}
+    expected = {pair: value for pair, value in values.items() if value >= 0.6}
+    found = duplicates.near_pairs(texts, 0.6, n)
+    assert dict(zip(zip(found["first"], found["second"], strict=True), found["jaccard"], strict=True)) == expected
+    frame = pd.DataFrame({"text": pd.Series(texts, dtype=object), "label": "+"})
+    kept, rejected, _ = duplicates.clean(frame, 0.6, n)
+    assert sorted([*kept.index, *rejected.index]) == list(frame.index)
+    assert duplicates.families(frame, 0.6, n).nunique() <= frame["text"].nunique()
+    assert duplicates.overlap(frame, frame).all()
+    assert duplicates.ngram_overlap(frame, frame).eq(1).all()
+
+
+@pytest.mark.parametrize("threshold", [0, -1, 1.01, float("nan")])
+def test_threshold_out_of_range(threshold):
+    with pytest.raises(ValueError, match="above 0 and at most 1"):
+        duplicates.near_pairs(["abcdef"], threshold)
+
+
+def test_bad_texts_and_lengths():
+    with pytest.raises(ValueError, match="must be at least 1, got 0"):
+        duplicates.near_pairs(["abc"], n=0)
+    with pytest.raises(ValueError, match="must be a string, got None"):
+        duplicates.near_pairs(["abc", None])
+
+
 def test_short_texts_each_survive():
     frame = pd.DataFrame({"text": ["很好", "太差", "不错", "很好", "差"], "label": list("+-++-")})
     assert not duplicates.near_repeats(frame).any()
@@ -103,6 +155,18 @@ def test_overlap_by_hand():
     train = pd.DataFrame({"text": ["房间很好", "太差"]})
     test = pd.DataFrame({"text": ["太差!!", "不错", "房间 很好"]}, index=[7, 8, 9])
     assert duplicates.overlap(train, test).to_dict() == {7: True, 8: False, 9: True}
+
+
+@settings(deadline=None)
+@given(TEXTS, TEXTS, st.integers(1, 4))
+def test_ngram_overlap_is_that_of_brute_force(train, test, n):
+    known = set().union(*(shingles(text, n) for text in train)) if train else set()
+    expected = []
+    for text in test:
+        runs = [text[i : i + n] for i in range(len(text) - n + 1)]
+        expected.append(sum(run in known for run in runs) / len(runs) if runs else float(text in train))
+    frames = (pd.DataFrame({"text": pd.Series(texts, dtype=str)}) for texts in (train, test))
+    assert np.allclose(duplicates.ngram_overlap(*frames, n, key=str), expected)
 
 
 def test_clean_takes_conflicts_before_repeats():
