@@ -22,6 +22,15 @@ LOOKS = {
     "raw": ("#999999", "o", ":"),
     "distinct": ("#0072B2", "s", "--"),
     "cleaned": ("#D55E00", "v", "-"),
+    "right": ("#0072B2", "o", "-"),
+    "as printed": ("#CC79A7", "X", "--"),
+    "cross-entropy": ("#0072B2", "o", "-"),
+    "squared error": ("#D55E00", "s", "--"),
+    "SGD": ("#000000", "o", "-"),
+    "momentum": ("#56B4E9", "^", "-."),
+    "Nesterov": ("#009E73", "D", ":"),
+    "RMSProp": ("#E69F00", "s", "--"),
+    "Adam": ("#D55E00", "v", "-"),
 }
 SPARE = [("#0072B2", "X", "-"), ("#CC79A7", "P", "--"), ("#F0E442", "<", "-."), ("#999999", ">", ":")]
 
@@ -62,12 +71,13 @@ def show(figure, alt):
     plt.close(figure)
 
 
-def lines(table, x, y, by, *, low=None, high=None, title, xlabel, ylabel, log_x=False):
+def lines(table, x, y, by, *, low=None, high=None, title, xlabel, ylabel, log_x=False, axes=None):
     """Lines with interval bands: y against x, one line a value of column `by`; returns the figure.
 
     table : DataFrame in long form; `low` and `high` name the columns of the interval's ends
+    axes  : matplotlib axes of a figure with several panels to draw on; None makes a figure of its own
     """
-    figure, axes = plt.subplots()
+    axes = axes or plt.subplots()[1]
     for position, (name, part) in enumerate(table.groupby(by, sort=False)):
         colour, marker, dash = look(name, position)
         axes.plot(part[x], part[y], color=colour, marker=marker, linestyle=dash, label=name)
@@ -82,7 +92,7 @@ def lines(table, x, y, by, *, low=None, high=None, title, xlabel, ylabel, log_x=
         axes.minorticks_off()
     axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
     axes.legend(title=None)
-    return figure
+    return axes.figure
 
 
 def intervals(table, effect, low, high, label, *, title, xlabel, reference=0.0):

@@ -1,10 +1,12 @@
 """Encoders against forward passes written in NumPy: the package's own for `use`, BERT's equations for `minilm`."""
 
+import importlib.util
 import sqlite3
 import warnings
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -331,3 +333,13 @@ def test_damaged_file_is_never_loaded(name, monkeypatch, tmp_path):
             pretrained.weight_file(name, file)
     with pytest.raises(WeightsError, match="force-reinstall"):
         encoder(name)
+
+
+def test_the_table_of_minilms_training_is_the_one_of_its_package():
+    """What notebook 01 says of the model's second training stands in the package of the weights."""
+    specification = importlib.util.spec_from_file_location("build", datasets.DATA / "build.py")
+    build = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(build)
+    stored = pd.read_csv(datasets.DATA / "minilm_training.csv")
+    pd.testing.assert_frame_equal(build.minilm_training(), stored, check_dtype=False)
+    assert stored["pairs"].sum() == 1_170_060_424  # the total of the model card

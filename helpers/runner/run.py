@@ -173,6 +173,8 @@ def store(job):
         cell["execution_count"] = executed[cell["id"]]["execution_count"]
         if any(output.get("name") == "stderr" for output in cell["outputs"]):
             return f"cell [{cell['execution_count']}] wrote to stderr, so nothing is stored"
+        for output in cell["outputs"]:
+            output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)  # it lives with its kernel
         if "solution" in cell["metadata"].get("tags", []):
             cell["metadata"]["jupyter"] = {"source_hidden": True}
     write_atomically(job["source"], json.dumps(notebook, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
