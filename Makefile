@@ -1,9 +1,9 @@
-# Two commands do everything: `make course` runs the notebooks, `make test` tests them. Both set up .venv first.
+# `make course` runs the notebooks, `make test` tests them, `make bench` compares with other tools. Each sets up .venv.
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: course test lab setup
+.PHONY: course test bench lab setup
 
 course: setup
 	$(BIN)/course run
@@ -13,6 +13,13 @@ test: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 	$(BIN)/python -m pytest --nbval notebooks -n 2 --dist loadfile --nbval-cell-timeout=300
+
+bench: setup
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,peers,scale,studies]'
+	$(BIN)/python -m benchmarks.duplicates 1000000
+	$(BIN)/python -m benchmarks.facility_location
+	$(BIN)/python -m benchmarks.label_errors
+	$(BIN)/python -m benchmarks.selection
 
 lab: setup
 	$(BIN)/jupyter lab notebooks

@@ -55,8 +55,10 @@ def rows(language, source="film"):
         return duplicates.clean(datasets.load("reviews_zh"))[0]
     frame = datasets.load("snippets_en").query("source == @source and label != 'neutral'")
     sign = np.where(frame["label"] == "positive", 1, -1)
-    agree = [np.mean(np.sign(ratings) == one) for ratings, one in zip(frame["ratings"], sign, strict=True)]
-    return frame.assign(agreement=agree)
+    sides = [np.sign(ratings) * one for ratings, one in zip(frame["ratings"], sign, strict=True)]
+    return frame.assign(
+        agreement=[np.mean(side == 1) for side in sides], against=[np.mean(side == -1) for side in sides]
+    )
 
 
 @cache
@@ -209,6 +211,8 @@ def run(question, language, features, arm, n, seed):
     result = {"C": fitted.best_params_["C"], "rows": len(train), "accuracy": correct.mean(), "correct": pack(correct)}
     if "agreement" in train:
         result["agreement"] = train["agreement"].mean()
+    if "against" in train and question == "choice":
+        result["against"] = train["against"].mean()
     if question == "sources":
         result |= measures(train, read[0])
         parts = np.split(read[1], len(SOURCES))

@@ -87,7 +87,7 @@ def study(options):
         print(studies.overview())
         return 0
     if options.confirm:
-        differ = studies.confirm(options.name)
+        differ = studies.confirm(options.name, options.jobs)
         print(
             "\n".join(f"other results: {cell}" for cell in differ) or f"{options.name}: confirmed, its rows are fresh"
         )

@@ -155,11 +155,12 @@ def fill(name, jobs):
     return failed
 
 
-def confirm(name):
+def confirm(name, jobs):
     """Keep stored rows after a change of code that should not change results, once a sample of them was run again.
 
     Runs the first stored cell of every arm (the parameters but for `seed`). If each gives its stored results to the
     last digit, `seconds` aside, all rows of the grid get the new hash; if one does not, nothing is changed.
+    jobs    : as when the rows were made, since the threads of a worker change the last digits
     returns : parameters of the cells whose results differ
     """
     import tempfile
@@ -177,8 +178,8 @@ def confirm(name):
         arms.setdefault(repr({k: v for k, v in wanted[key].items() if k != "seed"}), key)
     differ = []
     with tempfile.TemporaryDirectory() as ipython, tqdm(total=len(arms), unit="cell") as bar:
-        kernels.configure(ipython, threads=kernels.threads_for(1))
-        for (_, cell, key), future in finished(1, run_cell, [(name, wanted[key], key) for key in arms.values()]):
+        kernels.configure(ipython, threads=kernels.threads_for(jobs))
+        for (_, cell, key), future in finished(jobs, run_cell, [(name, wanted[key], key) for key in arms.values()]):
             bar.update()
             again = read(io.StringIO(pd.DataFrame([future.result()]).to_csv(index=False)))
             again = again.drop(columns="seconds", errors="ignore")
