@@ -25,7 +25,7 @@ BINARY, CATEGORICAL, SQUARED = (
 )
 LOG2, LOG3, LOG7 = np.log(2.0), np.log(3.0), np.log(7.0)
 
-# the four rows of notebook 02: powers of two only
+# the four rows of notebook 02: the true label always gets a power of two
 Y = np.array([1.0, 1.0, 0.0, 1.0])
 P = np.array([1 / 2, 1 / 4, 3 / 4, 1 / 8])
 Z = np.array([0.0, -LOG3, LOG3, -LOG7])

@@ -55,12 +55,12 @@ def follow(update, gradients, start):
     return np.stack(points)
 
 
-def from_notebook(name):
-    """A function that the notebook defines, alone with NumPy."""
+def from_notebook(name, **scope):
+    """A function that the notebook defines, alone with NumPy and the names in scope."""
     cells = json.loads((root() / "notebooks" / "03_optimizers.ipynb").read_text("utf8"))["cells"]
     trees = [ast.parse("".join(cell["source"])) for cell in cells if cell["cell_type"] == "code"]
     (found,) = [node for tree in trees for node in tree.body if getattr(node, "name", None) == name]
-    scope = {"np": np}
+    scope["np"] = np
     exec(compile(ast.Module([found], []), name, "exec"), scope)
     return scope[name]
 
@@ -136,6 +136,15 @@ def test_the_gradient_of_a_batch():
     keras_loss = keras.losses.BinaryCrossentropy(from_logits=True)(labels[:, None], logits)
     assert loss(theta) == pytest.approx(float(keras_loss), abs=1e-6)
 
+    # Keras's automatic gradient: one step of descent at rate 1 moves the weights by minus it
+    linear = keras.layers.Dense(1, use_bias=False, dtype="float64")
+    model = keras.Sequential([keras.Input((2,), dtype="float64"), linear])
+    model.compile(keras.optimizers.SGD(1.0), keras.losses.BinaryCrossentropy(from_logits=True, dtype="float64"))
+    linear.set_weights([theta[:, None]])
+    model.train_on_batch(features, labels[:, None])
+    automatic = theta - linear.get_weights()[0].ravel()
+    np.testing.assert_allclose(gradient(theta, features, labels), automatic, rtol=0, atol=1e-14)
+
 
 @pytest.mark.equation("3.3")
 def test_the_noise_of_a_batch():
@@ -151,10 +160,9 @@ def test_the_noise_of_a_batch():
 @pytest.mark.equation("3.4")
 def test_the_bowl():
     slope = np.array([1.0, 25.0])
-    assert 0.5 * np.sum(slope * np.array([2.0, 1.0]) ** 2) == 14.5
-    np.testing.assert_allclose(
-        approx_fprime(np.array([2.0, 1.0]), lambda point: 0.5 * np.sum(slope * point**2)), [2, 25], rtol=1e-6
-    )
+    bowl = from_notebook("bowl", slope=slope)
+    assert bowl(np.array([[2.0, 1.0], [4.0, 0.0]])).tolist() == [14.5, 8.0]
+    np.testing.assert_allclose(approx_fprime(np.array([2.0, 1.0]), bowl), [2, 25], rtol=1e-6)
     points = descend(sgd(0.07), lambda point: slope * point, np.array([2.0, 1.0]), 20)
     np.testing.assert_allclose(points[-1], [2 * 0.93**20, 0.75**20], rtol=1e-12)  # (1 − αλ)ᵗ; 1 − .07·25 = −.75
 
@@ -227,9 +235,20 @@ def test_the_three_places_of_epsilon():
     assert after[0] == pytest.approx(3 / 4)
     assert before[0] == pytest.approx(3 / (3 + 2))  # ε / √.25
     assert inside[0] == pytest.approx(3 / 10**0.5)
+
+    # after the correction: algorithm 1 of Kingma and Ba, typed out for one step; it has no β left in the end
+    m, v = (1 - 0.5) * 3.0, (1 - 0.75) * 3.0**2
+    algorithm_1 = m / (1 - 0.5) / (np.sqrt(v / (1 - 0.75)) + 1.0)
+    np.testing.assert_allclose(after, algorithm_1, rtol=1e-12)
+
+    # before the correction: Keras's Adam
     ours = adam(1.0, 0.5, 0.75, epsilon=1.0)(np.zeros(1), np.array([3.0]), None)[0]
     theirs = follow_keras(in_keras("adam", 1.0, beta_1=0.5, beta_2=0.75, epsilon=1.0), [[3.0]], np.zeros(1))[-1]
     np.testing.assert_allclose([-ours, -theirs], [before, before], rtol=1e-12)
+
+    # inside the root: Keras's RMSprop without memory, whose v is g², as a corrected v is after one step
+    theirs = follow_keras(in_keras("rmsprop", 1.0, rho=0.0, epsilon=1.0), [[3.0]], np.zeros(1))[-1]
+    np.testing.assert_allclose(-theirs, inside, rtol=1e-12)
 
 
 @pytest.mark.equation("3.12")
@@ -244,9 +263,7 @@ def test_adamw_pulls_beside_the_step():
 
 @pytest.mark.equation("3.13")
 def test_the_saddle():
-    def loss(point):
-        return point[0] ** 2 / 2 - point[1] ** 2 / 2 + point[1] ** 4 / 4
-
+    loss = from_notebook("saddle")
     assert (loss([2.0, 0.0]), loss([0.0, 1.0])) == (2.0, -0.25)
     gradient = from_notebook("saddle_gradient")
     assert gradient(np.array([2.0, 2.0])).tolist() == [2.0, 6.0] and gradient(np.array([0.0, -1.0])).tolist() == [0, 0]
