@@ -2,7 +2,8 @@
 
 A study is a file studies/NAME.py with
     GRID  : {parameter: values}, of which every combination is a cell, or a list of cells {parameter: value}
-    USES  : modules of helpers whose code its results depend on, such as ["selection", "evaluation"]
+    USES  : modules of helpers whose code its results depend on, such as ["selection", "evaluation"], and other studies
+            that it builds on, such as "studies/choosing"
     DATA  : names of the data sets that it reads
     run(**cell) -> dict : the results of one cell
 and is stored in data/studies/NAME.csv: the cell's parameters, its results, `cell` (hash of the parameters) and `stand`
@@ -15,6 +16,7 @@ import importlib.util
 import io
 import itertools
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +61,7 @@ def stand(study):
     """
     files = [Path(study.__file__)]
     for name in study.USES:
-        path = root() / "helpers" / name
+        path = root() / ("" if name.startswith("studies/") else "helpers") / name
         files += path.glob("*.py") if path.is_dir() else [path.with_suffix(".py")]
     parts = code_hash(files, skip="GRID"), [datasets.card(name)["sha256"] for name in study.DATA]
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
@@ -124,7 +126,7 @@ _module_once = functools.cache(module)  # what a study caches serves all cells o
 
 
 def fill(name, jobs):
-    """Run the missing cells, storing the table after each, so that a killed study goes on where it stopped.
+    """Run the missing cells, storing the table every few seconds, so that a killed study goes on where it stopped.
 
     A cell that raises is reported and left out; the others go on. Rows of other code or data are dropped.
     returns : number of cells that failed
@@ -137,10 +139,16 @@ def fill(name, jobs):
     from helpers.runner.workers import finished, sentence
 
     study = module(name)
-    order, now = list(cells(study)), stand(study)
+    order, now = {key: place for place, key in enumerate(cells(study))}, stand(study)
     fresh, missing, _ = state(name)
     rows, failed = fresh.to_dict("records"), 0
-    path = table_path(name)
+
+    def store():
+        rows.sort(key=lambda row: order[row["cell"]])
+        write_atomically(table_path(name), pd.DataFrame(rows).to_csv(index=False))
+        return time.monotonic()
+
+    written = time.monotonic()
     with tempfile.TemporaryDirectory() as ipython, tqdm(total=len(order), initial=len(rows), unit="cell") as bar:
         kernels.configure(ipython, threads=kernels.threads_for(jobs))
         for (_, cell, _), future in finished(jobs, run_cell, [(name, cell, key) for key, cell in missing.items()]):
@@ -150,8 +158,9 @@ def fill(name, jobs):
                 bar.write(f"{name} {cell}: {sentence(error)}")
                 continue
             rows.append({**future.result(), "stand": now})
-            rows.sort(key=lambda row: order.index(row["cell"]))
-            write_atomically(path, pd.DataFrame(rows).to_csv(index=False))
+            if time.monotonic() - written > 5:
+                written = store()
+    store()
     return failed
 
 

@@ -1,0 +1,120 @@
+"""Does what holds on frozen features hold for real fine-tuning? The whole encoder is trained on what a method chose.
+
+Questions  : curation  500 rows of the study `choosing`, the very same ones: do the methods rank alike?
+             noise     The same with a fifth of the pool's labels turned round.
+             replay    English only: a model tuned on 500 tweets goes on to 500 rows of which most are editorials. How
+                       much of what it knew of tweets is gone, and what do a few tweets among the new rows save?
+Prediction : The order stays: distrust of labels wins, hardest rows lose. Turned labels cost more, for all weights can
+             learn them by heart. A twentieth of replay saves most of what would be forgotten.
+Fair       : every arm two epochs at the same rate, fixed beforehand on no row of these; five seeds, pools of the first
+             five of `choosing`; measured on the part "judged", which no choice of method has seen.
+"""
+
+from functools import cache
+
+import keras
+import numpy as np
+
+from helpers import finetuning, pretrained, selection
+from helpers.runner import studies
+from helpers.runner.studies import pack
+
+USES = [
+    "datasets",
+    "cleaning",
+    "duplicates",
+    "pretrained",
+    "finetuning",
+    "probe",
+    "label_errors",
+    "selection",
+    "studies/choosing",
+]
+DATA = ["reviews_zh", "snippets_en"]
+METHODS = ["random", "k_center", "facility_location", "quality", "el2n", "agreement", "gradient_herding"]
+REPLAY = ["tweets alone", "0%", "5%", "20%", "50%", "both at once"]
+GRID = [
+    dict(zip(("question", "language", "method", "noise", "n", "seed"), cell, strict=True))
+    for cell in [
+        *(
+            ("curation", language, method, 0.0, 500, seed)
+            for language in ("zh", "en")
+            for method in METHODS
+            for seed in range(5)
+        ),
+        *(
+            ("noise", language, method, 0.2, 500, seed)
+            for language in ("zh",)
+            for method in ("random", "facility_location", "gradient_herding")
+            for seed in range(5)
+        ),
+        *(("replay", "en", arm, 0.0, 500, seed) for seed in range(5) for arm in REPLAY),
+    ]
+]
+SETTINGS = {"epochs": 2, "learning_rate": 1e-4, "max_tokens": 48}
+choosing = studies.module("choosing")
+
+
+def judged(language):
+    """Rows of the part "judged" and their class numbers."""
+    frame, _, labels, part = choosing.rows(language)
+    return frame[part == "judged"], labels[part == "judged"]
+
+
+def tune(language, texts, labels, seed):
+    """The encoder and a head, all of it trained on these rows."""
+    return finetuning.fine_tune(texts, labels.tolist(), encoder=choosing.ENCODER[language], seed=seed, **SETTINGS)
+
+
+def go_on(tuned, texts, labels, seed):
+    """Train a tuned model further on other rows, with the same settings but for a rate that stays where it starts."""
+    finetuning.make_reproducible(seed)
+    ids = pretrained.tokenise(texts, "minilm", SETTINGS["max_tokens"])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    tuned.model.compile(keras.optimizers.AdamW(SETTINGS["learning_rate"] / 2, weight_decay=0.01), loss)
+    tuned.model.fit(pretrained.pad(ids), labels, batch_size=32, epochs=SETTINGS["epochs"], verbose=0)
+
+
+@cache
+def kinds(source, seed):
+    """The pool's rows of one kind of text in random order: texts, class numbers."""
+    frame, _, labels, part = choosing.rows("en")
+    drawn = np.random.default_rng(seed).permutation(np.flatnonzero((part == "pool") & (frame["source"] == source)))
+    return frame["text"].iloc[drawn].tolist(), labels[drawn]
+
+
+def replayed(arm, n, seed):
+    """A model tuned on tweets and then on editorials, with a share of tweets among them."""
+    tweets, editorials = kinds("tweets", seed), kinds("editorials", seed)
+    if arm == "both at once":
+        texts, labels = (list(a[:n]) + list(b[:n]) for a, b in zip(tweets, editorials, strict=True))
+        return tune("en", texts, np.array(labels), seed)
+    tuned = tune("en", tweets[0][:n], tweets[1][:n], seed)
+    if arm != "tweets alone":
+        replay = {"tweets": float(arm.rstrip("%")) / 100}
+        counts = selection.mixture({"tweets": n, "editorials": len(editorials[0])}, n, replay=replay)
+        texts, labels = (
+            list(a[: counts["tweets"]]) + list(b[: counts["editorials"]])
+            for a, b in zip(tweets, editorials, strict=True)
+        )
+        go_on(tuned, texts, np.array(labels), seed)
+    return tuned
+
+
+def run(question, language, method, noise, n, seed):
+    """One run: correctness on the rows judged; of replay also the accuracy on each kind of text."""
+    keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    test, answers = judged(language)
+    if question == "replay":
+        tuned = replayed(method, n, seed)
+    else:
+        frame = choosing.rows(language)[0]
+        train, given, _ = choosing.curated(language, "nothing", method, noise, n, seed)
+        tuned = tune(language, frame["text"].iloc[train].tolist(), given, seed)
+    correct = tuned.predict(test["text"].tolist()).argmax(axis=1) == answers
+    keras.mixed_precision.set_global_policy("float32")
+    result = {"accuracy": correct.mean(), "correct": pack(correct), "seconds": round(tuned.seconds, 1)}
+    if question == "replay":
+        source = test["source"].to_numpy()
+        result |= {f"accuracy {one}": correct[source == one].mean() for one in np.unique(source)}
+    return result
