@@ -36,9 +36,8 @@ def compare(language, methods):
 def report(language, found, documents):
     groups = documents if language == "en" else None
     room = found["whole pool"].mean() - found["random"].mean()
-    print(
-        f"\n{choosing.NAMES[language]}: {K} of {choosing.POOL:,} rows, {len(found['random'])} seeds, {found['random'].shape[1]:,} rows judged"
-    )
+    seeds, judged = found["random"].shape
+    print(f"\n{choosing.NAMES[language]}: {K} of {choosing.POOL:,} rows, {seeds} seeds, {judged:,} rows judged")
     print(f"{'':20}{'accuracy':>9}{'gain':>9}{'low':>9}{'high':>9}{'of the gap':>12}")
     for method, right in found.items():
         line = f"{method:20}{right.mean():9.4f}"
