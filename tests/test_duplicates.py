@@ -1,5 +1,6 @@
 """Duplicates against brute force on small texts, cases worked by hand, and the facts measured on reviews_zh."""
 
+import hashlib
 import itertools
 import unicodedata
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from scipy.spatial import distance
 
 from helpers import cleaning, datasets, duplicates
+from helpers.runner import studies
 
 TEXTS = st.lists(st.text("ab好", max_size=9), max_size=12)
 
@@ -245,3 +247,22 @@ def test_cleaning_of_the_course(reviews, cleaned):
 def test_readings_are_the_rows_drawn_from_the_cleaned_reviews(cleaned):
     readings = pd.read_csv(datasets.DATA / "reviews_zh_readings.csv")
     assert sorted(cleaned[0].sample(100, random_state=0).index) == readings["row"].tolist()
+
+
+def test_edited_texts_that_were_read_are_the_sample_on_the_card(cleaned):
+    readings = pd.read_csv(datasets.DATA / "reviews_zh_edited.csv")
+    sample = cleaned[0][cleaned[0]["text"].str.len().between(10, 120)].sample(180, random_state=11)
+    edits = ["delete", "swap", "insert", "replace", "drop span", "none"]
+    assert dict(zip(sample.index, np.repeat(edits, 30), strict=True)) == dict(readings[["row", "edit"]].to_numpy())
+
+
+def test_suspects_that_were_read_are_the_first_of_the_ranking():
+    readings = pd.read_csv(datasets.DATA / "reviews_zh_suspects.csv").query("drawn == 'suspect'")
+    found = studies.load("wrong_labels").query("question == 'top'")["top"].item()
+    assert [f"{row}:{int(rank)}" for row, rank in readings[["row", "rank"]].to_numpy()] == found.split()
+
+
+@pytest.mark.parametrize("part", ["readings", "suspects", "edited"])
+def test_what_readers_said_is_what_the_card_names(part):
+    card = datasets.card("reviews_zh")[part]
+    assert hashlib.sha256((datasets.DATA / card["file"]).read_bytes()).hexdigest() == card["sha256"]
