@@ -1,9 +1,10 @@
-# `make course` runs the notebooks, `make test` tests them, `make bench` compares with other tools. Each sets up .venv.
+# `make course` runs the notebooks, `make test` tests them, `make bench` compares with other tools,
+# `make test-backends` tests what trains under JAX and PyTorch (two large downloads). Each sets up .venv.
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: course test bench lab setup
+.PHONY: course test test-backends bench lab setup
 
 course: setup
 	$(BIN)/course run
@@ -13,6 +14,12 @@ test: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 	$(BIN)/python -m pytest --nbval notebooks -n 2 --dist loadfile --nbval-cell-timeout=300
+
+test-backends: setup
+	$(BIN)/python -m pip install --quiet -c constraints.txt jax torch
+	for backend in jax torch; do \
+		KERAS_BACKEND=$$backend $(BIN)/python -m pytest tests/test_pretrained.py tests/test_finetuning*.py || exit 1; \
+	done
 
 bench: setup
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,peers,scale,studies]'

@@ -1,16 +1,19 @@
 """fine_tune against scikit-learn, values worked by hand and scripted runs; a small network where size is no matter."""
 
 import itertools
+import re
 
 import keras
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.random import default_rng
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, log_loss
+from sklearn.utils.class_weight import compute_sample_weight
 
-from helpers import datasets, finetuning, pretrained
-from helpers.finetuning import fine_tune
+from helpers import datasets, pretrained
+from helpers.finetuning import DEFAULTS, fine_tune, methods, training
 
 GOOD = ["A joy to watch.", "Wonderful, warm and funny.", "I loved every minute.", "The best film of the year."]
 BAD = ["A waste of time.", "Dull, cold and silly.", "I hated every minute.", "The worst film of the year."]
@@ -45,6 +48,32 @@ def film():
     """Train and held-out film snippets that their raters lean to one side on."""
     frame = datasets.load("snippets_en").query("source == 'film' and abs(score) > 1")
     return frame.sample(1_000, random_state=0)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    return save_tiny_bert(tmp_path_factory.mktemp("tiny"))
+
+
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "joy", "to", "watch", "waste", "of", "time", "dull", "cold"]
+WORDS += ["wonderful", "warm", "##ly", ".", ","]
+
+
+def save_tiny_bert(folder):
+    """A BERT of two layers with random weights, saved as KerasHub saves a preset."""
+    import keras_hub
+
+    keras.utils.set_random_seed(1)
+    keras_hub.models.BertBackbone(
+        vocabulary_size=len(WORDS),
+        num_layers=2,
+        num_heads=2,
+        hidden_dim=16,
+        intermediate_dim=32,
+        max_sequence_length=40,
+    ).save_to_preset(str(folder))
+    keras_hub.models.BertTokenizer(vocabulary=WORDS, lowercase=True).save_to_preset(str(folder))
+    return str(folder)
 
 
 def weights_of(model):
@@ -140,11 +169,11 @@ def test_a_short_batch_counts_its_texts_alone(small, monkeypatch):
 def test_the_best_epoch_is_restored(small, monkeypatch, restore_best, kept):
     losses, seen = iter([0.7, 0.5, 0.6, 0.5]), []
 
-    def scripted(model, inputs, targets):
+    def scripted(model, inputs, targets, parts):
         seen.append(weights_of(model))
         return next(losses), 0.5
 
-    monkeypatch.setattr(finetuning, "_evaluate", scripted)
+    monkeypatch.setattr(training, "evaluate", scripted)
     result = fine_tune(TEXTS, LABELS, valid=(TEXTS, LABELS), epochs=4, learning_rate=0.1, restore_best=restore_best)
     variables = zip(result.model.trainable_variables, weights_of(result.model), strict=False)
     assert all(np.array_equal(now, then) for (_, now), then in zip(variables, seen[kept], strict=False))
@@ -158,9 +187,9 @@ def test_the_share_of_cut_texts(small):
 
 
 def test_rates_by_hand(small):
-    assert finetuning._rates(4, 2.0, 0.5) == [1, 2, 2, 1]
-    assert finetuning._rates(4, 1.0, 0) == [1, 0.75, 0.5, 0.25]
-    assert finetuning._rates(2, 1.0, 1) == [0.5, 1]
+    assert training.rates(4, 2.0, 0.5) == [1, 2, 2, 1]
+    assert training.rates(4, 1.0, 0) == [1, 0.75, 0.5, 0.25]
+    assert training.rates(2, 1.0, 1) == [0.5, 1]
     result = fine_tune(TEXTS, LABELS, epochs=2, batch_size=4, learning_rate=0.4, warmup=0.5)
     assert float(result.model.optimizer.learning_rate) == pytest.approx(0.2)
 
@@ -168,13 +197,171 @@ def test_rates_by_hand(small):
 def test_only_weight_matrices_decay(small):
     """Without a gradient AdamW multiplies by 1 − rate · decay each step (Loshchilov & Hutter 2019, algorithm 2)."""
     keras.utils.set_random_seed(0)
-    start = weights_of(finetuning._classifier("minilm", "full", 2))
+    start = weights_of(methods.classifier("minilm", "full", 2))
     keras.utils.set_random_seed(0)
     result = fine_tune(["a", "b"], [0, 1], epochs=1, learning_rate=1e-4, warmup=0, weight_decay=1e3)
     end = {variable.name: value for variable, value in zip(result.model.weights, weights_of(result.model), strict=True)}
     unused = 20_000  # a word that no text holds
     np.testing.assert_allclose(end["embeddings"][unused], start[0][unused] * 0.9, rtol=1e-4)
     np.testing.assert_allclose(end["gamma"], 1, atol=2e-4)  # moved by one step of Adam, the rate, and no more
+
+
+# ---- methods
+
+
+@pytest.mark.parametrize(
+    ("method", "trained", "moving"),
+    [  # worked by hand: a layer has 2,224 numbers, the embeddings 1,008, the head 34
+        ("full", 2 * 2_224 + 1_008 + 34, "all"),
+        ("last", 2_224 + 34, "transformer_layer_1|head"),
+        # query and value of both layers: A (16, 2 heads, 3), B (3, 8), and a bias of 16
+        ("lora", 4 * (16 * 2 * 3 + 3 * 8 + 16) + 34, "lora_kernel|(query|value)/bias|head"),
+    ],
+)
+def test_what_a_method_trains_moves_and_nothing_else(tiny, method, trained, moving):
+    result = fine_tune(TEXTS, LABELS, encoder=tiny, method=method, layers=1, rank=3, epochs=1, max_tokens=16, warmup=0)
+    assert result.trained == trained == sum(np.size(v) for v in result.model.trainable_variables)
+    keras.utils.set_random_seed(0)
+    start = methods.classifier(tiny, method, 2, layers=1, rank=3)
+    names = [variable.path for variable in result.model.weights]
+    moved = [(a != b).any() for a, b in zip(weights_of(start), weights_of(result.model), strict=True)]
+    expected = [moving == "all" or re.search(moving, name) is not None for name in names]
+    # a key's bias has no gradient (softmax does not see it), the pooled layer has no use here
+    still = [re.search("key/bias|pooled_dense", name) is not None for name in names]
+    assert [m for m, s in zip(moved, still, strict=True) if not s] == [
+        e for e, s in zip(expected, still, strict=True) if not s
+    ]
+    np.testing.assert_allclose(result.predict(TEXTS).sum(axis=1), 1)
+
+
+def test_layers_and_ranks_of_the_two_encoders():
+    assert set(DEFAULTS) == {"full", "last", "lora", "head", "scratch"}
+    model = methods.classifier("use", "lora", 2, rank=4)
+    dense = [(512, 768), (1024 + 256, 512), (512, 320), (320, 320), (512, 320), (320, 512), (512, 512), (320, 512)]
+    names = ["project", "mean", "deep_0", "deep_1", "short_1", "deep_2", "deep_3", "short_3"]
+    assert [model.get_layer(name).lora_kernel_a.shape for name in names] == [(a, 4) for a, _ in dense]
+    biases = 768 + 512
+    assert methods.trained(model) == sum(4 * (a + b) for a, b in dense) + biases + 2 * 512 + 2
+    with pytest.raises(ValueError, match="^layers is 5: 'use' has 1 to 4 above its embeddings$"):
+        methods.classifier("use", "last", 2, layers=5)
+
+
+def test_rates_of_the_layers_by_hand(tiny):
+    optimizer = methods.optimiser(model := methods.classifier(tiny, "full", 2), 0.01, 0.5)
+    found = {
+        variable.path: factor for variable, factor in zip(model.trainable_variables, optimizer.factors, strict=True)
+    }
+    for part, factor in (("head", 1), ("transformer_layer_1", 1 / 2), ("transformer_layer_0", 1 / 4), ("embed", 1 / 8)):
+        assert {found[path] for path in found if part in path} == {factor}
+    decayed = {path for path, decay in zip(found, optimizer.decays, strict=True) if decay}
+    assert decayed == {path for path in found if re.search("kernel|embeddings$", path)}
+
+
+def test_a_layers_rate_is_adamw_at_that_rate():
+    keras.utils.set_random_seed(0)
+    gradients = np.random.default_rng(0).normal(size=(3, 4)).astype("float32")
+    start = np.ones(4, "float32")
+
+    def end(optimizer):
+        variables = [keras.Variable(start, name="kernel"), keras.Variable(start, name="kernel_2")]
+        optimizer.build(variables)
+        for gradient in gradients:
+            optimizer.apply([keras.ops.convert_to_tensor(gradient)] * 2, variables)
+        return [np.array(keras.ops.convert_to_numpy(variable.value)) for variable in variables]
+
+    slow, fast = end(methods.LayerwiseAdamW([0.1, 1], [0.5, 0.5], learning_rate=0.02))
+    np.testing.assert_allclose(slow, end(keras.optimizers.AdamW(0.002, weight_decay=0.5))[0], rtol=1e-6)
+    np.testing.assert_allclose(fast, end(keras.optimizers.AdamW(0.02, weight_decay=0.5))[0], rtol=1e-6)
+    undecayed = end(methods.LayerwiseAdamW([1, 1], [0, 0], learning_rate=0.02))[0]
+    np.testing.assert_allclose(undecayed, end(keras.optimizers.Adam(0.02))[0], rtol=1e-6)
+
+
+# ---- settings
+
+
+@pytest.fixture
+def no_dropout(monkeypatch):
+    monkeypatch.setattr(keras.layers.Dropout, "call", lambda self, inputs, training=False: inputs)
+
+
+@pytest.mark.parametrize("class_weight", ["balanced", {"bad": 1.5, "good": 0.25}])
+def test_class_weights_weigh_the_loss(small, no_dropout, class_weight):
+    texts, labels = TEXTS[:6], LABELS[:6]  # four good, two bad
+    result = fine_tune(
+        texts, labels, method="head", epochs=1, batch_size=4, learning_rate=1e-9, class_weight=class_weight
+    )
+    expected = log_loss(labels, result.predict(texts), sample_weight=compute_sample_weight(class_weight, labels))
+    assert result.history["train_loss"][0] == pytest.approx(expected, rel=1e-5)
+
+
+def test_label_smoothing_by_hand(small, no_dropout):
+    result = fine_tune(TEXTS, LABELS, method="head", epochs=1, learning_rate=1e-9, label_smoothing=0.2)
+    share = np.where(np.array(LABELS)[:, None] == ["bad", "good"], 0.9, 0.1)  # 0.2 spread over two classes
+    expected = -(share * np.log(result.predict(TEXTS))).sum(axis=1).mean()
+    assert result.history["train_loss"][0] == pytest.approx(expected, rel=1e-5)
+    assert result.history["train_accuracy"][0] == (result.predict(TEXTS).argmax(axis=1) == share.argmax(axis=1)).mean()
+
+
+def test_a_clipped_gradient_is_no_longer_than_asked(small, no_dropout):
+    """Adam divides by the gradient's size plus 1e-7: a gradient far below that moves next to nothing."""
+    settings = {"method": "head", "epochs": 1, "learning_rate": 0.1, "weight_decay": 0.0, "warmup": 0}
+    clipped = weights_of(fine_tune(TEXTS, LABELS, clip_norm=1e-12, **settings).model)
+    free = weights_of(fine_tune(TEXTS, LABELS, clip_norm=1e9, **settings).model)
+    assert np.abs(clipped[1]).max() < 1e-5 < 0.05 < np.abs(free[1]).max()  # the bias starts at 0
+
+
+def test_patience_stops_after_so_many_epochs_without_a_better_one(small, monkeypatch):
+    losses = iter([0.7, 0.5, 0.6, 0.5, 0.1])
+    monkeypatch.setattr(training, "evaluate", lambda *_: (next(losses), 0.5))
+    result = fine_tune(TEXTS, LABELS, valid=(TEXTS, LABELS), method="head", epochs=9, patience=2)
+    assert result.history["valid_loss"].tolist() == [0.7, 0.5, 0.6, 0.5]
+
+
+def test_precision_holds_for_the_call_alone(small):
+    before = keras.config.dtype_policy().name
+    result = fine_tune(TEXTS, LABELS, epochs=1, precision="mixed_bfloat16")
+    assert {layer.compute_dtype for layer in result.model.layers if "layer_norm" in layer.name} == {"bfloat16"}
+    assert {variable.dtype for variable in result.model.trainable_variables} == {"float32"}
+    with pytest.raises(FloatingPointError):
+        fine_tune(TEXTS, LABELS, method="head", precision="mixed_bfloat16", learning_rate=1e38, warmup=0)
+    assert keras.config.dtype_policy().name == before
+
+
+@pytest.mark.parametrize(
+    ("progress", "notebook", "shown"), [(None, "", False), (None, "x.ipynb", True), (True, "", True)]
+)
+def test_a_bar_in_jupyterlab_or_on_demand(small, monkeypatch, capsys, progress, notebook, shown):
+    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
+    if notebook:
+        monkeypatch.setenv("JPY_SESSION_NAME", notebook)
+    fine_tune(TEXTS, LABELS, method="head", epochs=2, progress=progress)
+    out, err = capsys.readouterr()
+    assert out == "" and (("loss=" in err and "2/2" in err) if shown else err == "")
+
+
+# ---- backends
+
+
+def test_first_losses_are_the_same_on_every_backend(film, monkeypatch, no_dropout):
+    """The figures are TensorFlow's on a CPU; the head starts from NumPy's numbers, since each backend draws its own."""
+    start = default_rng(0).normal(scale=0.02, size=(384, 2))
+    built = methods.classifier
+
+    def classifier(*given, **settings):
+        model = built(*given, **settings)
+        model.get_layer("head").layers[-1].kernel.assign(start)
+        return model
+
+    monkeypatch.setattr(methods, "classifier", classifier)
+    losses = []
+    step = training._step
+    monkeypatch.setattr(training, "_step", lambda *given: losses.append((scores := step(*given))[0][0]) or scores)
+    fine_tune(film["text"][:16], film["label"][:16], epochs=2, batch_size=8, max_tokens=16, learning_rate=2e-4)
+    assert losses[0] == pytest.approx(FIRST, abs=1e-4)
+    assert losses == pytest.approx([FIRST, *LATER], abs=0.01)  # TensorFlow's Adam squares each use of a word alone
+
+
+FIRST, LATER = 0.628165, [0.779915, 0.179243, 0.136731]
 
 
 # ---- faults
@@ -203,13 +390,33 @@ def test_a_loss_that_is_no_number_names_the_batch(small):
         ),
         (["a", "b"], [0, 1], {"valid": ([], [])}, "^valid texts is empty"),
         (["a", "b"], [0, 1], {"valid": (["c"], [])}, "^valid texts has 1 rows, valid labels 0"),
-        (["a", "b"], [0, 1], {"method": "lora"}, "^method is 'lora': take one of 'full', 'head', 'scratch'$"),
-        (["a", "b"], [0, 1], {"encoder": "bert"}, "^encoder is 'bert': take one of 'minilm', 'use'$"),
+        (
+            ["a", "b"],
+            [0, 1],
+            {"method": "some"},
+            "^method is 'some': take one of 'full', 'last', 'lora', 'head', 'scratch'$",
+        ),
+        (
+            ["a", "b"],
+            [0, 1],
+            {"encoder": "bert"},
+            "^encoder is 'bert': take one of 'minilm', 'use', or a KerasHub preset",
+        ),
+        (["a", "b"], [0, 1], {"pooling": "cls"}, "^pooling is 'cls': 'minilm' takes 'mean'$"),
         (["a", "b"], [0, 1], {"epochs": 0}, "^epochs is 0: give a whole number from 1$"),
         (["a", "b"], [0, 1], {"batch_size": 1.5}, "^batch_size is 1.5: give a whole number from 1$"),
         (["a", "b"], [0, 1], {"learning_rate": 0}, "^learning_rate is 0: give a number above 0$"),
         (["a", "b"], [0, 1], {"warmup": 2}, "^warmup is 2: give a share from 0 to 1$"),
         (["a", "b"], [0, 1], {"weight_decay": -1}, "^weight_decay is -1: give a number from 0$"),
+        (["a", "b"], [0, 1], {"layers": 0}, "^layers is 0: give a whole number from 1$"),
+        (["a", "b"], [0, 1], {"rank": 0.5}, "^rank is 0.5: give a whole number from 1$"),
+        (["a", "b"], [0, 1], {"layer_decay": 0}, "^layer_decay is 0: give a factor above 0, up to 1$"),
+        (["a", "b"], [0, 1], {"clip_norm": 0}, "^clip_norm is 0: give None or a number above 0$"),
+        (["a", "b"], [0, 1], {"label_smoothing": 1}, "^label_smoothing is 1: give a share from 0 to below 1$"),
+        (["a", "b"], [0, 1], {"precision": "half"}, "^precision is 'half': give one of None, 'float32', 'mixed_bf"),
+        (["a", "b"], [0, 1], {"patience": 2}, "^patience needs valid: give texts and labels to tell by when to stop$"),
+        (["a", "b"], [0, 1], {"class_weight": {0: 1}}, r"^class_weight is {0: 1}: give 'balanced' or a .* \[0, 1\]$"),
+        (["a", "b"], [0, 1], {"class_weight": {0: 1, 1: -1}}, "^class_weight is {0: 1, 1: -1}: give 'balanced' or"),
         (["a", "b"], [0, 1], {"max_tokens": 600}, "^max_tokens is 600: 'minilm' takes 3 to 512$"),
     ],
 )

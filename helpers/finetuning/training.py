@@ -1,0 +1,217 @@
+"""The training loop: batches of like length, a rate for each step, early stopping, checkpoints, faults."""
+
+import os
+import time
+import warnings
+
+import keras
+import numpy as np
+import pandas as pd
+from scipy.special import log_softmax
+
+from helpers import pretrained
+
+SAVE_EVERY = 60  # seconds between checkpoints; there is one after each epoch too
+
+
+def with_enough_memory(attempt, batch_size):
+    """attempt(1) or, as long as memory runs out, attempt(2), attempt(4) …: each batch cut into so many parts."""
+    parts = 1
+    while True:
+        try:
+            return attempt(parts)
+        except Exception as error:
+            if not _out_of_memory(error) or parts >= batch_size:
+                raise
+        parts *= 2  # out here, where the error no longer holds what filled the memory
+        warnings.warn(
+            f"out of memory: training goes on with batches of {-(-batch_size // parts)} texts, {parts} of them to a "
+            "step, which changes the result by rounding and dropout alone",
+            stacklevel=3,
+        )
+
+
+def _out_of_memory(error):
+    """Whether an error of Python, TensorFlow, JAX or PyTorch says that memory ran out."""
+    said = f"{type(error).__name__} {error}".lower().replace("_", "")
+    return any(words in said for words in ("memoryerror", "resourceexhausted", "outofmemory", "out of memory"))
+
+
+def rates(steps, peak, warmup):
+    """Learning rate of each step: up in a line over the first warmup · steps, then down in a line towards 0.
+
+    >>> rates(5, 1.0, 0.4)
+    [0.5, 1.0, 1.0, 0.6666666666666666, 0.3333333333333333]
+    """
+    rise = round(warmup * steps)
+    return [peak * min((step + 1) / max(rise, 1), (steps - step) / max(steps - rise, 1)) for step in range(steps)]
+
+
+def train(
+    model,
+    inputs,
+    targets,
+    weights,
+    valid,
+    *,
+    epochs,
+    batch_size,
+    learning_rate,
+    warmup,
+    restore_best,
+    patience,
+    seed,
+    parts,
+    progress,
+    saved,
+    save,
+):
+    """Run the epochs and return their history; with valid and restore_best the model ends as it was at its best.
+
+    parts : each batch goes through the model in so many parts, see `_step`
+    saved : None or what `save` was given before: the run goes on from there
+    save  : None or function of a state and a list of arrays
+    """
+    rng = np.random.default_rng(seed)
+    lengths = [len(row) for row in inputs]
+    n_batches = -(-len(lengths) // batch_size)
+    schedule = rates(epochs * n_batches, learning_rate, warmup)
+    new_epoch = {"batch": 0, "totals": [0.0, 0.0, 0.0], "seconds": 0.0}
+    state = {"epoch": 0, "rng": rng.bit_generator.state, "history": [], **new_epoch}
+    best = []
+    if saved:
+        state, arrays = saved
+        best = _restore(model, arrays, parts)
+    history = state["history"]
+
+    def store():
+        if save:
+            save(state | {"parts": parts}, _snapshot(model, parts) + best)
+        return time.monotonic()
+
+    stored = time.monotonic()
+    with _bar(epochs * n_batches, state["epoch"] * n_batches + state["batch"], progress) as bar:
+        while state["epoch"] < epochs and not _is_over(history, patience):
+            epoch, start = state["epoch"] + 1, time.perf_counter() - state["seconds"]
+            totals = np.array(state["totals"])  # loss and accuracy times weight, weight
+            rng.bit_generator.state = state["rng"]
+            for number, rows in enumerate(pretrained.batches(lengths, batch_size, rng), 1):
+                if number <= state["batch"]:
+                    continue
+                model.optimizer.learning_rate = schedule[(epoch - 1) * n_batches + number - 1]
+                scores, weight = _step(model, inputs, targets, weights, rows, batch_size, parts)
+                _check_loss(scores[0], f"batch {number} of epoch {epoch}")
+                totals += np.append(scores * weight, weight)
+                bar.update()
+                bar.set_postfix(loss=f"{totals[0] / totals[2]:.3f}", refresh=False)
+                state |= {"batch": number, "totals": totals.tolist(), "seconds": time.perf_counter() - start}
+                if time.monotonic() - stored > SAVE_EVERY:
+                    stored = store()
+            loss, accuracy = totals[:2] / totals[2]
+            row = {
+                "epoch": epoch,
+                "train_loss": loss,
+                "train_accuracy": accuracy,
+                "valid_loss": np.nan,
+                "valid_accuracy": np.nan,
+            }
+            if valid is not None:
+                row["valid_loss"], row["valid_accuracy"] = evaluate(model, *valid, parts)
+                _check_loss(row["valid_loss"], f"the validation after epoch {epoch}")
+                if restore_best and row["valid_loss"] < min([np.inf, *(old["valid_loss"] for old in history)]):
+                    best = [_array(variable) for variable in model.trainable_variables]
+            history.append(row | {"seconds": time.perf_counter() - start})
+            state |= {"epoch": epoch, "rng": rng.bit_generator.state, **new_epoch}
+            stored = store()
+    for variable, value in zip(model.trainable_variables, best, strict=bool(best)):
+        variable.assign(value)
+    return pd.DataFrame(history)
+
+
+def _step(model, inputs, targets, weights, rows, batch_size, parts):
+    """One step of the optimiser by one batch; returns [its loss, its accuracy], and the sum of its weights.
+
+    In several parts the optimiser averages their gradients. Their losses are sums then, each text with its weight's
+    share of the batch, so that the average is the gradient of the batch's mean loss.
+    """
+    size = -(-batch_size // parts)
+    filled = pretrained.fill(rows, size * parts)
+    counted = weights[filled] * (np.arange(size * parts) < len(rows))  # repeats weigh nothing
+    total = float(counted.sum())
+    shares = counted if parts == 1 else counted * parts / total
+    scores = [
+        model.train_on_batch(
+            pretrained.collate(inputs, filled[part]), targets[filled[part]], sample_weight=shares[part]
+        )
+        for part in np.split(np.arange(size * parts), parts)
+    ]
+    if parts == 1:
+        return np.array(scores[0]), total
+    of_parts = counted.reshape(parts, size).sum(axis=1) / total
+    losses, accuracies = np.transpose(scores)
+    return np.array([losses.mean(), accuracies @ of_parts]), total
+
+
+def evaluate(model, inputs, targets, parts=1):
+    """Mean cross-entropy and accuracy."""
+    scores = scores_of(model, inputs, parts)
+    loss = -log_softmax(scores.astype("float64"), axis=1)[np.arange(len(targets)), targets].mean()
+    return loss, np.mean(scores.argmax(axis=1) == targets)
+
+
+def scores_of(model, inputs, parts):
+    """Scores of the classes, with batches that are smaller where memory ran out before."""
+    return pretrained.forward(model, inputs, max(1, 32 // parts))
+
+
+def _is_over(history, patience):
+    """Whether the last `patience` epochs all came no lower than the best one before them."""
+    losses = [row["valid_loss"] for row in history]
+    return patience is not None and len(losses) > 0 and len(losses) - 1 - np.argmin(losses) >= patience
+
+
+def _check_loss(loss, where):
+    if not np.isfinite(loss):
+        raise FloatingPointError(
+            f"the loss is {loss} at {where}: try a learning_rate ten times smaller or a longer warmup, "
+            "and look for odd texts in that batch"
+        )
+
+
+def _bar(total, done, progress):
+    """Progress bar; None shows it in JupyterLab alone, whose server names each kernel's notebook in JPY_SESSION_NAME.
+
+    papermill and nbval start their kernels without that server.
+    """
+    from tqdm.auto import tqdm
+
+    show = "JPY_SESSION_NAME" in os.environ if progress is None else progress
+    return tqdm(total=total, initial=done, unit="batch", disable=not show)
+
+
+# ---- what a checkpoint holds ----------------------------------------------------------------------------------------
+
+
+def _moving(model):
+    """The variables that training changes: trained weights, random states, and the optimiser's at the end of a step."""
+    seeds = [variable for variable in model.non_trainable_variables if "seed_generator" in variable.path]
+    of_optimizer = [variable for variable in model.optimizer.variables if "gradient_accumulator" not in variable.path]
+    return model.trainable_variables + seeds + of_optimizer
+
+
+def _array(variable):
+    return np.array(keras.ops.convert_to_numpy(variable.value))
+
+
+def _snapshot(model, parts):
+    """Their values; the optimiser counts parts as iterations, we keep the steps."""
+    values = [(variable.name, _array(variable)) for variable in _moving(model)]
+    return [value // parts if name == "iteration" else value for name, value in values]
+
+
+def _restore(model, arrays, parts):
+    """Give a model the values of `_snapshot`; returns the arrays that are left."""
+    moving = _moving(model)
+    for variable, value in zip(moving, arrays, strict=False):
+        variable.assign(value * parts if variable.name == "iteration" else value)
+    return arrays[len(moving) :]
