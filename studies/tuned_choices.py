@@ -31,7 +31,7 @@ USES = [
     "studies/choosing",
 ]
 DATA = ["reviews_zh", "snippets_en"]
-METHODS = ["random", "k_center", "facility_location", "quality", "el2n", "agreement", "gradient_herding"]
+METHODS = ["random", "k_center", "facility_location", "quality", "el2n", "agreement", "herding"]
 REPLAY = ["tweets alone", "0%", "5%", "20%", "50%", "both at once"]
 GRID = [
     dict(zip(("question", "language", "method", "noise", "n", "seed"), cell, strict=True))
@@ -45,7 +45,7 @@ GRID = [
         *(
             ("noise", language, method, 0.2, 500, seed)
             for language in ("zh",)
-            for method in ("random", "facility_location", "gradient_herding")
+            for method in ("random", "facility_location", "herding")
             for seed in range(5)
         ),
         *(("replay", "en", arm, 0.0, 500, seed) for seed in range(5) for arm in REPLAY),

@@ -49,7 +49,7 @@ METHODS = {
     selection.forgetting: ["labels"],
     selection.gradient_matching: ["labels", "valid_vectors", "valid_labels"],
     selection.agreement: ["labels", "probabilities"],
-    selection.gradient_herding: ["labels", "probabilities"],
+    selection.herding: ["labels", "probabilities"],
     selection.margin: ["probabilities"],
     selection.entropy: ["probabilities"],
     selection.density_weighted: ["probabilities"],
@@ -291,43 +291,39 @@ def test_agreement_takes_agreed_rows_first_then_the_nearest_to_agreement():
     assert set(picks[:2].tolist()) == {0, 3} and picks[2:].tolist() == [2, 1, 4]
 
 
-def test_gradient_herding_follows_the_mean_gradient_of_the_agreed_rows_better_than_chance():
+def test_herding_follows_the_mean_of_the_agreed_rows_of_each_class_better_than_chance():
     rows, named = scored(2000)
     labels, positive = named["labels"], named["probabilities"][:, 1]
     given = {"labels": labels, "probabilities": named["probabilities"]}
-    gradient = (positive - labels)[:, None] * rows
     for label in (0, 1):
         agreed = np.flatnonzero((labels == label) & ((positive > 0.5) == label))
 
         def miss(picks, label=label, agreed=agreed):
             own = picks[labels[picks] == label]
-            return np.linalg.norm(gradient[own].mean(axis=0) - gradient[agreed].mean(axis=0))
+            return np.linalg.norm(rows[own].mean(axis=0) - rows[agreed].mean(axis=0))
 
-        assert ((positive > 0.5) == labels)[selection.gradient_herding(rows, 200, **given)].all()
+        assert ((positive > 0.5) == labels)[selection.herding(rows, 200, **given)].all()
         chance = [miss(selection.agreement(rows, 200, **given, seed=seed)) for seed in range(10)]
-        assert miss(selection.gradient_herding(rows, 200, **given)) < 0.5 * np.mean(chance)
+        assert miss(selection.herding(rows, 200, **given)) < 0.5 * np.mean(chance)
 
 
-def test_gradient_herding_step_by_step_on_written_out_gradients():
-    rows, named = scored(30)
+def test_herding_step_by_step():
+    rows, _ = scored(30)
     labels = np.zeros(30, int)
     probabilities = np.column_stack([np.linspace(0.6, 0.9, 30), np.linspace(0.4, 0.1, 30)])
-    picks = selection.gradient_herding(rows, 6, labels=labels, probabilities=probabilities)
-    gradients = np.array([np.outer(p - [1, 0], v).ravel() for p, v in zip(probabilities, rows, strict=True)])
-    weight, expected = gradients.mean(axis=0), []
+    picks = selection.herding(rows, 6, labels=labels, probabilities=probabilities)
+    weight, expected = rows.mean(axis=0), []
     for _ in range(6):
-        scores = gradients @ weight
+        scores = rows @ weight
         scores[expected] = -np.inf
         expected.append(int(scores.argmax()))
-        weight = weight + gradients.mean(axis=0) - gradients[expected[-1]]
+        weight = weight + rows.mean(axis=0) - rows[expected[-1]]
     assert picks.tolist() == expected
 
 
-def test_gradient_herding_keeps_the_classes_balanced_from_the_first_picks_on():
+def test_herding_keeps_the_classes_balanced_from_the_first_picks_on():
     rows, named = scored(200)
-    picks = selection.gradient_herding(
-        rows, 60, labels=named["labels"], probabilities=np.eye(2)[named["labels"]] * 0.6 + 0.2
-    )
+    picks = selection.herding(rows, 60, labels=named["labels"], probabilities=np.eye(2)[named["labels"]] * 0.6 + 0.2)
     assert np.bincount(named["labels"][picks[:10]]).tolist() == [5, 5]
 
 
