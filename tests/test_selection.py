@@ -8,6 +8,9 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import approx_fprime
+from scipy.spatial.distance import cdist
+from scipy.special import softmax
 
 from helpers import selection
 
@@ -396,3 +399,46 @@ def test_rows_that_are_not_of_the_frame_are_named(rows):
     frame = pd.DataFrame({"text": list("abcde"), "label": list("ababa")})
     with pytest.raises(ValueError, match="different positions from 0 to 4"):
         selection.manifest(frame, rows, "random")
+
+
+# ---- the equations of notebook 06 -----------------------------------------------------------------------------------
+
+
+@pytest.mark.equation("6.1")
+def test_facility_value_by_hand_and_by_scipy():
+    rows = np.array([[1, 0], [0, 1], [0.6, 0.8], [-1, 0]])
+    by_hand = 0.6 + 0.8 + 1 + 0  # to the third row; the fourth looks the other way
+    assert selection.facility_value(rows, [2]) == pytest.approx(by_hand)
+    many, picks = unit(50), [3, 14, 15]
+    nearest = 1 - cdist(many, many[picks], "cosine").min(axis=1)
+    assert selection.facility_value(many, picks) == pytest.approx(nearest.clip(0).sum(), rel=1e-5)
+
+
+@pytest.mark.equation("6.2")
+def test_the_gradient_of_a_linear_classifier_by_hand_and_by_finite_differences():
+    vector, weights, target = np.array([0.6, 0.8]), np.array([[0.0, np.log(3)], [0.0, 0.0]]), np.array([1.0, 0.0])
+
+    def loss(flat):
+        return -np.log(softmax(vector @ flat.reshape(2, 2)) @ target)
+
+    odds = 3**0.6  # of the second class, the logits being 0 and 0.6 · ln 3
+    error = odds / (1 + odds) * np.array([-1, 1])
+    by_hand = [[0.6 * error[0], 0.6 * error[1]], [0.8 * error[0], 0.8 * error[1]]]
+    formula = np.outer(vector, softmax(vector @ weights) - target)
+    np.testing.assert_allclose(formula, by_hand)
+    np.testing.assert_allclose(formula.ravel(), approx_fprime(weights.ravel(), loss), atol=1e-6)
+    assert np.linalg.norm(formula) == pytest.approx(np.linalg.norm(error))  # what EL2N ranks by
+
+
+@pytest.mark.equation("6.3")
+def test_herding_by_hand_and_by_trying_every_row():
+    sure = {"labels": np.zeros(3, int), "probabilities": np.array([[0.9, 0.1]] * 3)}
+    rows = np.array([[1, 0], [0, 1], [0.6, 0.8]])  # w = (.53, .60), then (.47, .40), then (0, 1)
+    assert selection.herding(rows, 3, **sure).tolist() == [2, 0, 1]
+    many, picks = unit(40), []
+    for _ in range(12):
+        left = [j for j in range(40) if j not in picks]
+        miss = [np.linalg.norm(many[[*picks, j]].mean(axis=0) - many.mean(axis=0)) for j in left]
+        picks.append(left[int(np.argmin(miss))])
+    sure = {"labels": np.zeros(40, int), "probabilities": np.array([[0.9, 0.1]] * 40)}
+    assert selection.herding(many, 12, **sure).tolist() == picks
