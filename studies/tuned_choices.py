@@ -1,6 +1,6 @@
 """Does what holds on frozen features hold for real fine-tuning? The whole encoder is trained on what a method chose.
 
-Questions  : curation  500 (Chinese) or 200 (English) rows of the study `choosing`, the very same ones: do the methods rank alike?
+Questions  : curation  The very rows of the study `choosing`, 500 Chinese or 200 English: do the methods rank alike?
              noise     The same with a fifth of the pool's labels turned round.
              replay    English only: a model tuned on 300 tweets goes on to 300 rows of which most are editorials. How
                        much of what it knew of tweets is gone, and what do a few tweets among the new rows save?
