@@ -46,6 +46,8 @@ LOOKS = {
     "gradient_matching": ("#009E73", "^", "--"),
     "agreement": ("#009E73", "D", "-."),
     "herding": ("#D55E00", "v", "-"),
+    "TF-IDF and encoder, stacked": ("#CC79A7", "P", "--"),
+    "all four, stacked": ("#D55E00", "v", "-"),
     "margin": ("#CC79A7", "P", "-"),
     "density_weighted": ("#E69F00", "<", "--"),
     "rows alone": ("#000000", "o", "-"),
