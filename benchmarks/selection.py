@@ -45,10 +45,10 @@ def report(language, found, documents):
             gain = evaluation.paired_difference(right, found["random"], groups=groups)
             line += f"{gain.effect:+9.4f}{gain.low:+9.4f}{gain.high:+9.4f}{gain.effect / room:12.0%}"
         print(line)
-    if {"gradient_herding", "agreement"} <= set(found):
-        gain = evaluation.paired_difference(found["gradient_herding"], found["random"], groups=groups)
-        beside = evaluation.paired_difference(found["gradient_herding"], found["agreement"], groups=groups)
-        print(f"bar: gain of gradient_herding over random, low end above .01: {gain.low:+.4f}")
+    if {"herding", "agreement"} <= set(found):
+        gain = evaluation.paired_difference(found["herding"], found["random"], groups=groups)
+        beside = evaluation.paired_difference(found["herding"], found["agreement"], groups=groups)
+        print(f"bar: gain of herding over random, low end above .01: {gain.low:+.4f}")
         print(
             f"bar: no worse than agreement by .005: {beside.effect:+.4f} ({beside.low:+.4f} to {beside.high:+.4f})",
             flush=True,
@@ -60,4 +60,4 @@ if __name__ == "__main__":
     parser.add_argument("--data", nargs="*", default=list(choosing.NAMES), choices=list(choosing.NAMES))
     options = parser.parse_args()
     for language in options.data:
-        report(language, *compare(language, ["random", "agreement", "gradient_herding"]))
+        report(language, *compare(language, ["random", "agreement", "herding"]))

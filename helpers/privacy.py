@@ -61,7 +61,7 @@ def find(texts, regions=REGIONS):
 def mask(text, regions=REGIONS):
     """The text with each piece of personal data replaced by its kind; all else stays as it is.
 
-    >>> mask("联系QQ 282369262 我手机13800138000")
+    >>> mask("联系QQ 302010040 我手机13800138000")
     '联系QQ [QQ] 我手机[PHONE]'
     """
     pieces, done = [], 0

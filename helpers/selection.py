@@ -239,43 +239,41 @@ def agreement(vectors, k, *, labels, probabilities, seed=0):
     return _agreed_first(probabilities, labels, seed)[0][:k]
 
 
-def gradient_herding(vectors, k, *, labels, probabilities, seed=0):
-    """The course's recommendation: rows whose label a model agrees with, and of them those that teach what all teach.
+def herding(vectors, k, *, labels, probabilities, seed=0):
+    """The course's recommendation: rows whose label a model agrees with, and of them those that balance to their mean.
 
-    What a row teaches a linear classifier is its gradient, (probabilities − label) ⊗ vector. Within each class, in the
-    share that it has among the agreed rows, every pick turns the mean gradient of the picks towards that of all agreed
-    rows: doubtful rows come in, but only in the directions in which the pool has them.
+    Within each class, in the share that it has among the agreed rows, every pick turns the mean of the picks towards
+    the mean vector of all agreed rows of the class: unusual rows come in where others make up for them.
 
-    probabilities : of a linear classifier on these vectors, out of fold
-    returns       : each beginning of the list is balanced like the whole; where fewer than k rows agree, the rows that
-                    come closest to agreement join
-    cost          : O(n · k · d · classes)
-    source        : Welling 2009; Chen, Welling & Smola 2010, §2.2 (herding), on gradients as Mirzasoleiman, Bilmes &
-                    Leskovec 2020 (CRAIG) match them
+    returns : each beginning of the list is balanced like the whole; where fewer than k rows agree, the rows that come
+              closest to agreement join. Picks make up for each other, so cross-validation among a few dozen of them
+              underrates every model: settle its strength by other rows
+    cost    : O(n · k · d)
+    source  : Welling 2009; Chen, Welling & Smola 2010 (herding); Rebuffi et al. 2017 (iCaRL), algorithm 4 (the rows of
+              each class to keep)
     """
     vectors = _checked(vectors, k)
     probabilities, labels = checked(probabilities, _classes(labels, len(vectors)))
     order, n_agreed = _agreed_first(probabilities, labels, seed)
     agreed = order[: max(k, n_agreed)]
-    residual = (probabilities - np.eye(probabilities.shape[1])[labels]).astype(np.float32)
     classes, sizes = np.unique(labels[agreed], return_counts=True)
     quota = mixture(dict(zip(classes, sizes, strict=True)), k)
     picks, when = [], []
     for label in classes[[quota[label] > 0 for label in classes]]:
         rows = agreed[labels[agreed] == label]
-        picks.extend(rows[_herd(vectors[rows], residual[rows], quota[label])])
+        picks.extend(rows[_herd(vectors[rows], quota[label])])
         when.extend((np.arange(quota[label]) + 0.5) / quota[label])
     return np.array(picks)[np.argsort(when, kind="stable")]
 
 
-def _herd(vectors, residual, k):
-    """k positions whose mean of residual ⊗ vector follows the mean over all rows."""
-    mean = residual.T @ vectors / len(vectors)  # (classes, d)
+def _herd(vectors, k):
+    """k positions whose mean vector follows the mean of all."""
+    mean = vectors.mean(axis=0)
     lacking, free, picks = mean.copy(), np.zeros(len(vectors)), []
     for _ in range(k):
-        picks.append(int((np.einsum("nc,nc->n", residual, vectors @ lacking.T) + free).argmax()))
+        picks.append(int((vectors @ lacking + free).argmax()))
         free[picks[-1]] = -np.inf
-        lacking += mean - np.outer(residual[picks[-1]], vectors[picks[-1]])
+        lacking += mean - vectors[picks[-1]]
     return picks
 
 

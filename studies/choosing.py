@@ -34,7 +34,7 @@ BUDGETS, SOME = [50, 100, 200, 500, 1000, 2000, 5000], [100, 500, 2000]
 DRAWN = ["random", "stratified"]
 BY_VECTOR = ["prototypes", "k_center", "facility_location"]
 BY_LABEL = ["longest", "quality", "quality_diversity", "el2n", "forgetting", "gradient_matching"]
-TRUSTED = ["agreement", "gradient_herding"]
+TRUSTED = ["agreement", "herding"]
 BOUGHT = ["random", *BY_VECTOR, "margin", "density_weighted"]  # with two classes entropy buys what margin buys
 BEFORE = ["nothing", "suspects out", "suspects relabelled", "errors out"]
 GRID = [
@@ -55,14 +55,21 @@ GRID = [
             for seed in range(seeds)
         ),
         *(
+            ("curation", language, "encoder, C = 3", "nothing", method, 0.0, n, seed)
+            for language in NAMES
+            for method in ("random", *TRUSTED)
+            for n in BUDGETS[:4]
+            for seed in range(10)
+        ),
+        *(
             ("noise", language, "encoder", before, method, noise, n, seed)
             for language in NAMES
             for noise in (0.0, 0.05, 0.1, 0.2)
             for before, methods in [
                 ("nothing", DRAWN[:1] + BY_VECTOR[1:] + BY_LABEL[1:] + TRUSTED),
-                ("suspects out", ["random", "facility_location", "gradient_herding"]),
-                ("suspects relabelled", ["random", "gradient_herding"]),
-                ("errors out", ["random", "facility_location", "gradient_herding"]),
+                ("suspects out", ["random", "facility_location", "herding"]),
+                ("suspects relabelled", ["random", "herding"]),
+                ("errors out", ["random", "facility_location", "herding"]),
             ]
             for method in methods
             for n in (500, 2000)
@@ -72,7 +79,7 @@ GRID = [
             ("cleaning", "zh", features, before, method, 0.0, n, seed)
             for features in ("encoder", "TF-IDF")
             for before in ("raw rows", "nothing")
-            for method in ("random", "agreement", "gradient_herding")
+            for method in ("random", "agreement", "herding")
             for n in (200, 500, 2000)
             for seed in range(10)
         ),
@@ -172,7 +179,7 @@ def chosen(method, k, frame, vectors, labels, judged, valid, seed):
         "forgetting": {"labels": labels},
         "gradient_matching": {"labels": labels, "valid_vectors": valid[0], "valid_labels": valid[1]},
         "agreement": trusted,
-        "gradient_herding": trusted,
+        "herding": trusted,
     }
     return getattr(selection, method)(vectors, k, **given.get(method, {}), seed=seed)
 
@@ -235,17 +242,17 @@ def read(language, features, frame, vectors, train):
     """Features of the training rows (of the frame and vectors given) and of the rows judged on."""
     judged, kept = judged_on(language), rows(language)
     dense = vectors[train], kept[1][judged]
-    if features == "encoder":
+    if features.startswith("encoder"):
         return dense
     words = probe.tfidf(frame["text"].iloc[train].tolist(), kept[0]["text"].iloc[judged].tolist(), language)
     return words if features == "TF-IDF" else [probe.beside(*pair) for pair in zip(words, dense, strict=True)]
 
 
-def predicted(train, labels, test):
+def predicted(train, labels, test, strengths=probe.STRENGTHS):
     """Predictions for the test rows, and the C chosen; of too few rows of a class, the other class throughout."""
     if np.bincount(labels, minlength=2).min() < 3:
         return np.full(test.shape[0], np.bincount(labels).argmax()), np.nan
-    fitted = probe.fit(train, labels)
+    fitted = probe.fit(train, labels, strengths=strengths)
     return fitted.predict(test), fitted.best_params_["C"]
 
 
@@ -261,7 +268,8 @@ def run(question, language, features, before, method, noise, n, seed):
     else:
         train, given, seconds = curated(language, before, method, noise, n, seed)
     train_features, test_features = read(language, features, frame, vectors, train)
-    answers, C = predicted(train_features, given, test_features)
+    strengths = [3] if features == "encoder, C = 3" else probe.STRENGTHS
+    answers, C = predicted(train_features, given, test_features, strengths)
     judged = judged_on(language)
     correct = answers == rows(language)[2][judged]
     result = {

@@ -2,11 +2,13 @@
 
 from collections import Counter
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from helpers import augmentation
 
@@ -313,3 +315,36 @@ def test_mixup_draws_from_beta(alpha, variance):
 def test_what_mixup_refuses(arguments, message):
     with pytest.raises(ValueError, match=message):
         augmentation.mixup(**{"vectors": np.eye(2), "targets": np.eye(2), **arguments})
+
+
+# ---- the equations of notebook 07 -----------------------------------------------------------------------------------
+
+
+@pytest.mark.equation("7.1")
+def test_mixup_is_its_equation():
+    x, other = np.array([[0.0, 10.0], [20.0, 0.0]])
+    np.testing.assert_allclose(0.25 * x + 0.75 * other, [15, 2.5])
+    mixed, target = augmentation.mixup(np.stack([x, other]), np.eye(2), partners=[1, 0], seed=4)
+    for row, (first, second), share in zip(mixed, [(x, other), (other, x)], np.diag(target), strict=True):
+        np.testing.assert_allclose(row, share * first + (1 - share) * second)
+    n = 5_000  # a 1 mixed with a 0 is its λ
+    rows = np.r_[np.zeros((1, 1)), np.ones((n, 1))]
+    shares = augmentation.mixup(rows, rows, alpha=0.4, partners=np.zeros(n + 1, int), seed=1)[0][1:, 0]
+    assert stats.kstest(shares, stats.beta(0.4, 0.4).cdf).pvalue > 0.01
+
+
+@pytest.mark.equation("7.2")
+def test_a_weight_is_as_many_repeats():
+    """Four negative rows and one positive: to weigh the one 4 is to have it 4 times."""
+    frame = pd.DataFrame({"text": list("abcde"), "label": list("----+"), "score": [0.0, 1.0, -1.0, 2.0, 0.0]})
+    more = augmentation.oversample(frame)
+    weights = np.array([1, 1, 1, 1, 4.0])
+    loss = [np.log1p(np.exp(score)) for score in (0, 1, -1, 2)]  # of a row labelled −, and of + at score 0: log 2
+    by_hand = sum(loss) + 4 * np.log(2)
+    assert by_hand == pytest.approx(0.693147 + 1.313262 + 0.313262 + 2.126928 + 2.772589, abs=2e-6)
+    cross_entropy = keras.losses.BinaryCrossentropy(from_logits=True, reduction="sum")
+    for table, weight in ((frame, weights), (more, None)):
+        truth, score = ((table["label"] == "+").to_numpy("float32"), table["score"].to_numpy("float32"))
+        assert float(cross_entropy(truth[:, None], score[:, None], sample_weight=weight)) == pytest.approx(
+            by_hand, rel=1e-5
+        )

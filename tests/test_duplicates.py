@@ -259,7 +259,7 @@ def test_edited_texts_that_were_read_are_the_sample_on_the_card(cleaned):
 def test_suspects_that_were_read_are_the_first_of_the_ranking():
     readings = pd.read_csv(datasets.DATA / "reviews_zh_suspects.csv").query("drawn == 'suspect'")
     found = studies.load("wrong_labels").query("question == 'top'")["top"].item()
-    assert [f"{row}:{int(rank)}" for row, rank in readings[["row", "rank"]].to_numpy()] == found.split()
+    assert [f"{row}:{rank:.0f}" for row, rank in zip(readings["row"], readings["rank"], strict=True)] == found.split()
 
 
 @pytest.mark.parametrize("part", ["readings", "suspects", "edited"])

@@ -433,6 +433,17 @@ def test_study_is_confirmed_only_by_equal_results(study):
     assert studies.stale("compare") != [] and studies.load("compare").equals(results)
 
 
+def test_study_is_stale_when_the_study_that_it_builds_on_changes(study):
+    path = Path("studies/compare.py")
+    path.write_text(path.read_text().replace('USES = ["steps"]', 'USES = ["steps", "studies/base"]'))
+    base = Path("studies/base.py")
+    stands = []
+    for text in ("a = 1\n", "a = 1  # the same\n", "a = 2\n"):
+        base.write_text(text)
+        stands.append(studies.stand(studies.module("compare")))
+    assert stands[0] == stands[1] != stands[2]
+
+
 def test_killed_study_goes_on(study):
     slow = STUDY.replace(
         'log.write("x")', 'log.write("x")\n    import time\n    time.sleep(0 if Path("mended").exists() else seed)'

@@ -8,6 +8,9 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import approx_fprime
+from scipy.spatial.distance import cdist
+from scipy.special import softmax
 
 from helpers import selection
 
@@ -49,7 +52,7 @@ METHODS = {
     selection.forgetting: ["labels"],
     selection.gradient_matching: ["labels", "valid_vectors", "valid_labels"],
     selection.agreement: ["labels", "probabilities"],
-    selection.gradient_herding: ["labels", "probabilities"],
+    selection.herding: ["labels", "probabilities"],
     selection.margin: ["probabilities"],
     selection.entropy: ["probabilities"],
     selection.density_weighted: ["probabilities"],
@@ -291,43 +294,39 @@ def test_agreement_takes_agreed_rows_first_then_the_nearest_to_agreement():
     assert set(picks[:2].tolist()) == {0, 3} and picks[2:].tolist() == [2, 1, 4]
 
 
-def test_gradient_herding_follows_the_mean_gradient_of_the_agreed_rows_better_than_chance():
+def test_herding_follows_the_mean_of_the_agreed_rows_of_each_class_better_than_chance():
     rows, named = scored(2000)
     labels, positive = named["labels"], named["probabilities"][:, 1]
     given = {"labels": labels, "probabilities": named["probabilities"]}
-    gradient = (positive - labels)[:, None] * rows
     for label in (0, 1):
         agreed = np.flatnonzero((labels == label) & ((positive > 0.5) == label))
 
         def miss(picks, label=label, agreed=agreed):
             own = picks[labels[picks] == label]
-            return np.linalg.norm(gradient[own].mean(axis=0) - gradient[agreed].mean(axis=0))
+            return np.linalg.norm(rows[own].mean(axis=0) - rows[agreed].mean(axis=0))
 
-        assert ((positive > 0.5) == labels)[selection.gradient_herding(rows, 200, **given)].all()
+        assert ((positive > 0.5) == labels)[selection.herding(rows, 200, **given)].all()
         chance = [miss(selection.agreement(rows, 200, **given, seed=seed)) for seed in range(10)]
-        assert miss(selection.gradient_herding(rows, 200, **given)) < 0.5 * np.mean(chance)
+        assert miss(selection.herding(rows, 200, **given)) < 0.5 * np.mean(chance)
 
 
-def test_gradient_herding_step_by_step_on_written_out_gradients():
-    rows, named = scored(30)
+def test_herding_step_by_step():
+    rows, _ = scored(30)
     labels = np.zeros(30, int)
     probabilities = np.column_stack([np.linspace(0.6, 0.9, 30), np.linspace(0.4, 0.1, 30)])
-    picks = selection.gradient_herding(rows, 6, labels=labels, probabilities=probabilities)
-    gradients = np.array([np.outer(p - [1, 0], v).ravel() for p, v in zip(probabilities, rows, strict=True)])
-    weight, expected = gradients.mean(axis=0), []
+    picks = selection.herding(rows, 6, labels=labels, probabilities=probabilities)
+    weight, expected = rows.mean(axis=0), []
     for _ in range(6):
-        scores = gradients @ weight
+        scores = rows @ weight
         scores[expected] = -np.inf
         expected.append(int(scores.argmax()))
-        weight = weight + gradients.mean(axis=0) - gradients[expected[-1]]
+        weight = weight + rows.mean(axis=0) - rows[expected[-1]]
     assert picks.tolist() == expected
 
 
-def test_gradient_herding_keeps_the_classes_balanced_from_the_first_picks_on():
+def test_herding_keeps_the_classes_balanced_from_the_first_picks_on():
     rows, named = scored(200)
-    picks = selection.gradient_herding(
-        rows, 60, labels=named["labels"], probabilities=np.eye(2)[named["labels"]] * 0.6 + 0.2
-    )
+    picks = selection.herding(rows, 60, labels=named["labels"], probabilities=np.eye(2)[named["labels"]] * 0.6 + 0.2)
     assert np.bincount(named["labels"][picks[:10]]).tolist() == [5, 5]
 
 
@@ -400,3 +399,46 @@ def test_rows_that_are_not_of_the_frame_are_named(rows):
     frame = pd.DataFrame({"text": list("abcde"), "label": list("ababa")})
     with pytest.raises(ValueError, match="different positions from 0 to 4"):
         selection.manifest(frame, rows, "random")
+
+
+# ---- the equations of notebook 06 -----------------------------------------------------------------------------------
+
+
+@pytest.mark.equation("6.1")
+def test_facility_value_by_hand_and_by_scipy():
+    rows = np.array([[1, 0], [0, 1], [0.6, 0.8], [-1, 0]])
+    by_hand = 0.6 + 0.8 + 1 + 0  # to the third row; the fourth looks the other way
+    assert selection.facility_value(rows, [2]) == pytest.approx(by_hand)
+    many, picks = unit(50), [3, 14, 15]
+    nearest = 1 - cdist(many, many[picks], "cosine").min(axis=1)
+    assert selection.facility_value(many, picks) == pytest.approx(nearest.clip(0).sum(), rel=1e-5)
+
+
+@pytest.mark.equation("6.2")
+def test_the_gradient_of_a_linear_classifier_by_hand_and_by_finite_differences():
+    vector, weights, target = np.array([0.6, 0.8]), np.array([[0.0, np.log(3)], [0.0, 0.0]]), np.array([1.0, 0.0])
+
+    def loss(flat):
+        return -np.log(softmax(vector @ flat.reshape(2, 2)) @ target)
+
+    odds = 3**0.6  # of the second class, the logits being 0 and 0.6 · ln 3
+    error = odds / (1 + odds) * np.array([-1, 1])
+    by_hand = [[0.6 * error[0], 0.6 * error[1]], [0.8 * error[0], 0.8 * error[1]]]
+    formula = np.outer(vector, softmax(vector @ weights) - target)
+    np.testing.assert_allclose(formula, by_hand)
+    np.testing.assert_allclose(formula.ravel(), approx_fprime(weights.ravel(), loss), atol=1e-6)
+    assert np.linalg.norm(formula) == pytest.approx(np.linalg.norm(error))  # what EL2N ranks by
+
+
+@pytest.mark.equation("6.3")
+def test_herding_by_hand_and_by_trying_every_row():
+    sure = {"labels": np.zeros(3, int), "probabilities": np.array([[0.9, 0.1]] * 3)}
+    rows = np.array([[1, 0], [0, 1], [0.6, 0.8]])  # w = (.53, .60), then (.47, .40), then (0, 1)
+    assert selection.herding(rows, 3, **sure).tolist() == [2, 0, 1]
+    many, picks = unit(40), []
+    for _ in range(12):
+        left = [j for j in range(40) if j not in picks]
+        miss = [np.linalg.norm(many[[*picks, j]].mean(axis=0) - many.mean(axis=0)) for j in left]
+        picks.append(left[int(np.argmin(miss))])
+    sure = {"labels": np.zeros(40, int), "probabilities": np.array([[0.9, 0.1]] * 40)}
+    assert selection.herding(many, 12, **sure).tolist() == picks

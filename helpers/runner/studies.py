@@ -126,7 +126,9 @@ _module_once = functools.cache(module)  # what a study caches serves all cells o
 
 
 def fill(name, jobs):
-    """Run the missing cells, storing the table every few seconds, so that a killed study goes on where it stopped.
+    """Run the missing cells, storing the table as it grows, so that a killed study goes on where it stopped.
+
+    Storing takes a twentieth of the time at most: a small table is stored after each cell, a long one less often.
 
     A cell that raises is reported and left out; the others go on. Rows of other code or data are dropped.
     returns : number of cells that failed
@@ -144,11 +146,12 @@ def fill(name, jobs):
     rows, failed = fresh.to_dict("records"), 0
 
     def store():
+        start = time.monotonic()
         rows.sort(key=lambda row: order[row["cell"]])
         write_atomically(table_path(name), pd.DataFrame(rows).to_csv(index=False))
-        return time.monotonic()
+        return time.monotonic() + 20 * (time.monotonic() - start)
 
-    written = time.monotonic()
+    due = time.monotonic()
     with tempfile.TemporaryDirectory() as ipython, tqdm(total=len(order), initial=len(rows), unit="cell") as bar:
         kernels.configure(ipython, threads=kernels.threads_for(jobs))
         for (_, cell, _), future in finished(jobs, run_cell, [(name, cell, key) for key, cell in missing.items()]):
@@ -158,9 +161,10 @@ def fill(name, jobs):
                 bar.write(f"{name} {cell}: {sentence(error)}")
                 continue
             rows.append({**future.result(), "stand": now})
-            if time.monotonic() - written > 5:
-                written = store()
-    store()
+            if time.monotonic() >= due:
+                due = store()
+    if rows:
+        store()
     return failed
 
 
