@@ -86,7 +86,7 @@ def test_missing_file_and_unknown_name_are_refused(copied_data):
         datasets.load("reviews")
 
 
-@pytest.mark.parametrize("name", datasets.names())
+@pytest.mark.parametrize("name", ["reviews_zh", "snippets_en"])
 @pytest.mark.parametrize("seed", range(2))
 def test_no_text_and_no_group_on_two_sides(name, seed):
     frame = datasets.load(name)
