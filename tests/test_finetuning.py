@@ -1,11 +1,16 @@
 """fine_tune against scikit-learn, values worked by hand and scripted runs; a small network where size is no matter."""
 
+import gc
 import itertools
+import os
 import re
+import subprocess
+import sys
 
 import keras
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 from numpy.random import default_rng
 from sklearn.linear_model import LogisticRegression
@@ -364,6 +369,68 @@ def test_first_losses_are_the_same_on_every_backend(film, monkeypatch, no_dropou
 FIRST, LATER = 0.628165, [0.779915, 0.179243, 0.136731]
 
 
+DEVICES = """
+import sys
+import jax, keras, numpy as np
+from helpers.finetuning import fine_tune, training
+
+def run(**settings):
+    losses, step = [], training._step
+    training._step = lambda *given: losses.append((scores := step(*given))[0][0]) or scores
+    result = fine_tune({texts}, {labels}, encoder=sys.argv[1], epochs=2, batch_size=5, max_tokens=16, **settings)
+    training._step = step
+    return losses, result
+
+keras.layers.Dropout.call = lambda self, inputs, training=False: inputs
+alone, one = run()
+keras.distribution.set_distribution(keras.distribution.DataParallel())
+together, many = run()
+assert len(many.model.trainable_variables[0].value.sharding.device_set) == 4 == jax.device_count()
+assert len(alone) == 4  # 8 texts = 5 + 3: neither divides by four devices
+np.testing.assert_allclose(together, alone, atol=1e-4)
+np.testing.assert_allclose(many.predict({texts}[:3]), one.predict({texts}[:3]), atol=1e-4)
+"""
+
+
+def test_four_devices_train_as_one(tiny):
+    pytest.importorskip("jax", reason="JAX is not installed: make test-backends installs it")
+    environment = os.environ | {
+        "KERAS_BACKEND": "jax",
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+    }
+    code = DEVICES.format(texts=TEXTS, labels=LABELS)
+    run = subprocess.run([sys.executable, "-c", code, tiny], env=environment, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+
+
+def test_several_devices_are_not_promised_where_keras_would_use_one(tiny, monkeypatch):
+    mesh = keras.distribution.DeviceMesh((4,), ["batch"], [f"cpu:{i}" for i in range(4)])
+    distribution = keras.distribution.DataParallel(mesh)
+    monkeypatch.setattr(keras.distribution, "distribution", lambda: distribution)
+    if keras.backend.backend() == "jax":
+        assert [pretrained.shared_out(size) for size in (1, 4, 5)] == [4, 4, 8]
+        return
+    with pytest.raises(ValueError, match=r"^keras.distribution names 4 devices, of which .*: set KERAS_BACKEND=jax$"):
+        fine_tune(TEXTS, LABELS, encoder=tiny, max_tokens=16)
+
+
+# ---- memory
+
+
+def test_a_model_that_is_no_longer_used_gives_its_memory_back(small):
+    """A run holds its word vectors, 47 million bytes, three times: once more in each moment of Adam."""
+    process, sizes = psutil.Process(), []
+    gc.disable()  # Python would look by itself sooner or later: rather later, with objects as few and as large
+    try:
+        for _ in range(4):
+            fine_tune(TEXTS, LABELS, epochs=1)
+            sizes.append(process.memory_info().rss)
+    finally:
+        gc.enable()
+    assert sizes[-1] - sizes[0] < 100e6
+
+
 # ---- faults
 
 
@@ -423,3 +490,21 @@ def test_a_loss_that_is_no_number_names_the_batch(small):
 def test_bad_input_gets_one_clear_sentence(texts, labels, settings, message):
     with pytest.raises(ValueError, match=message):
         fine_tune(texts, labels, **settings)
+
+
+@pytest.mark.equation("8.1")
+def test_lora_by_hand_and_by_keras():
+    """A product of two thin matrices beside a frozen one: h = (W + α/r · BA) x."""
+    W, A, B = np.array([[1.0, 2, 0], [0, 1, 1]]), np.array([[2.0, 0, 4], [0, 1, 0]]), np.array([[1.0, 0], [0, 2]])
+    x, rank, alpha = np.array([1.0, 1, 1]), 2, 1
+    by_hand = [6, 3]  # BA is [[2, 0, 4], [0, 2, 0]]; half of it added to W makes [[2, 2, 2], [0, 2, 1]]
+    np.testing.assert_allclose((W + alpha / rank * B @ A) @ x, by_hand)
+    layer = keras.layers.Dense(2, use_bias=False)
+    layer.build((None, 3))
+    layer.kernel.assign(W.T)
+    layer.enable_lora(rank, lora_alpha=alpha)
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(layer(x[None]))[0], W @ x)  # Keras starts with B = 0
+    layer.lora_kernel_a.assign(A.T)
+    layer.lora_kernel_b.assign(B.T)
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(layer(x[None]))[0], by_hand)
+    assert methods.trained(keras.Sequential([layer])) == rank * (2 + 3)

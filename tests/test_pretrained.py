@@ -158,6 +158,23 @@ def test_minilm_reproduces_bert(models):
     assert cosines(forward(models["minilm"], ids), expected).min() >= 0.99999
 
 
+def test_hidden_states_are_those_of_transformers(models):
+    """With BERT's exact GELU they differ by what KerasHub's tanh formula does, with that formula by rounding alone."""
+    needed = "Transformers and PyTorch are not installed: pip install -e '.[peers]'"
+    torch = pytest.importorskip("torch", reason=needed)
+    transformers = pytest.importorskip("transformers", reason=needed)
+    folder = pretrained.weight_file("minilm", "model.safetensors").parent
+    inputs = pad(tokenise(SENTENCES))
+    real = inputs["padding_mask"] == 1
+    segments = {"segment_ids": np.zeros_like(inputs["token_ids"])}
+    hidden = models["minilm"].get_layer("bert").predict_on_batch(inputs | segments)["sequence_output"][real]
+    for formula, tolerance in (("gelu", 5e-3), ("gelu_pytorch_tanh", 2e-5)):
+        peer = transformers.BertModel.from_pretrained(folder, hidden_act=formula, local_files_only=True).eval()
+        ids, mask = (torch.from_numpy(inputs[key]) for key in ("token_ids", "padding_mask"))
+        states = peer(input_ids=ids, attention_mask=mask).last_hidden_state.detach().numpy()[real]
+        np.testing.assert_allclose(hidden, states, atol=tolerance)
+
+
 def bert(ids, weights):
     """Last hidden states (tokens, 384) by Devlin et al. 2019 and Vaswani et al. 2017, one text at a time."""
 

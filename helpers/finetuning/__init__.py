@@ -6,10 +6,15 @@ The loss is softmax cross-entropy, the optimiser AdamW with linear warm-up and d
     methods      what is trained, and how fast
     training     the loop over epochs and batches
     checkpoints  a run's state in a file, for runs that are killed
+
+Several GPUs share each batch after one line, under JAX (KERAS_BACKEND=jax); Keras's other backends cannot:
+
+    keras.distribution.set_distribution(keras.distribution.DataParallel())
 """
 
 import contextlib
 import functools
+import gc
 import hashlib
 import time
 from collections.abc import Callable
@@ -136,6 +141,7 @@ def fine_tune(
 
     def attempt(parts):
         """Train with each batch in so many parts, from the beginning or from the checkpoint."""
+        gc.collect()  # a model and its compiled steps refer to each other: a former one stays until someone looks
         make_reproducible(seed)  # after reading, which may load a model and so draw random numbers
         dimensions = inputs.shape[1] if method == "head" else None
         model = methods.classifier(

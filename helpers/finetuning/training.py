@@ -134,7 +134,7 @@ def _step(model, inputs, targets, weights, rows, batch_size, parts):
     In several parts the optimiser averages their gradients. Their losses are sums then, each text with its weight's
     share of the batch, so that the average is the gradient of the batch's mean loss.
     """
-    size = -(-batch_size // parts)
+    size = pretrained.shared_out(-(-batch_size // parts))
     filled = pretrained.fill(rows, size * parts)
     counted = weights[filled] * (np.arange(size * parts) < len(rows))  # repeats weigh nothing
     total = float(counted.sum())

@@ -30,7 +30,7 @@ from helpers.pretrained import presets
 from helpers.pretrained.files import ENCODERS, WeightsError, entry, weight_file
 
 __all__ = ["ENCODERS", "WeightsError", "batches", "check_texts", "collate", "embed", "encoder", "fill", "forward"]
-__all__ += ["jit_compile", "pad", "tokenise", "truncate", "weight_file"]
+__all__ += ["jit_compile", "pad", "shared_out", "tokenise", "truncate", "weight_file"]
 
 
 # ---- texts to token ids ---------------------------------------------------------------------------------------------
@@ -122,9 +122,21 @@ def _cut(rows, size):
     return [rows[i : i + size] for i in range(0, len(rows), size)]
 
 
-def fill(rows, batch_size):
-    """Row numbers repeated from the first up to batch_size: a short batch gets the shape of the others."""
-    return np.concatenate([rows, np.full(batch_size - len(rows), rows[0])])
+def fill(rows, size):
+    """Row numbers repeated from the first up to size: a short batch gets the shape of the others."""
+    return np.concatenate([rows, np.full(size - len(rows), rows[0])])
+
+
+def shared_out(size):
+    """A batch's size rounded up to a multiple of the devices that share it by `keras.distribution`, else as it is."""
+    distribution = keras.distribution.distribution()
+    n = 1 if distribution is None else distribution.device_mesh.devices.size
+    if n > 1 and keras.backend.backend() != "jax":
+        raise ValueError(
+            f"keras.distribution names {n} devices, of which Keras on {keras.backend.backend()} would use one: "
+            "set KERAS_BACKEND=jax"
+        )
+    return -(-size // n) * n
 
 
 def pad(ids, multiple=16):
@@ -153,7 +165,8 @@ def forward(model, inputs, batch_size=32):
     """Outputs float32 (n, d) of a model for n inputs (see `collate`), in their order; dropout off."""
     outputs = np.empty((len(inputs), model.output_shape[-1]), "float32")
     for rows in batches([len(row) for row in inputs], batch_size):
-        outputs[rows] = model.predict_on_batch(collate(inputs, fill(rows, batch_size)))[: len(rows)]
+        filled = fill(rows, shared_out(batch_size))
+        outputs[rows] = model.predict_on_batch(collate(inputs, filled))[: len(rows)]
     return outputs
 
 
