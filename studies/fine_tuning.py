@@ -26,22 +26,30 @@ USES = ["datasets", "pretrained", "finetuning"]
 DATA = ["snippets_en"]
 EPOCHS = {50: 20, 200: 6, 500: 3, 2000: 2, 8000: 1}
 GRID = [
-    {"n": n, "method": method, "learning_rate": rate, "batch_size": size, "seed": seed}
-    for n, method, rate, size in [
-        (500, "full", 1e-4, 32),
-        (500, "scratch", 5e-4, 32),
-        *((n, "TF-IDF", None, None) for n in (50, 200, 500, 2000, 8000)),
-        *((n, "head", None, 32) for n in (50, 200, 500, 2000)),
-        (50, "full", 1e-4, 32),
-        (500, "full", 1e-3, 32),
-        (2000, "full", 1e-4, 32),
-        (500, "full, multilingual", 1e-4, 32),
-        (500, "full", 1e-4, 64),
-        (50, "scratch", 5e-4, 32),
-        (200, "full", 1e-4, 32),
-        (500, "full", 3e-4, 32),
+    {"n": n, "method": method, "learning_rate": rate, "batch_size": size, **more, "seed": seed}
+    for n, method, rate, size, seeds, more in [
+        (500, "full", 1e-4, 32, 5, {}),
+        (500, "scratch", 5e-4, 32, 5, {}),
+        *((n, "TF-IDF", None, None, 5, {}) for n in (50, 200, 500, 2000, 8000)),
+        *((n, "head", None, 32, 5, {}) for n in (50, 200, 500, 2000)),
+        (50, "full", 1e-4, 32, 5, {}),
+        (500, "full", 1e-3, 32, 5, {}),
+        (2000, "full", 1e-4, 32, 5, {}),
+        (500, "full, multilingual", 1e-4, 32, 5, {}),
+        (500, "full", 1e-4, 64, 5, {}),
+        (50, "scratch", 5e-4, 32, 5, {}),
+        (200, "full", 1e-4, 32, 5, {}),
+        (500, "full", 3e-4, 32, 5, {}),
+        (500, "lora", 1e-3, 32, 3, {}),
+        (500, "lora", 1e-2, 32, 2, {}),
+        (500, "last", 1e-3, 32, 2, {}),
+        (500, "last", 3e-4, 32, 5, {}),
+        (500, "lora", 3e-3, 32, 5, {}),
+        (500, "head", 3e-3, 32, 5, {}),
+        (500, "full", 3e-4, 32, 5, {"warmup": 0.0}),
+        (500, "full", 3e-4, 32, 5, {"layer_decay": 0.8}),
     ]
-    for seed in range(5)
+    for seed in range(seeds)
 ]
 
 
@@ -71,7 +79,7 @@ def tfidf(texts, labels):
     return make_pipeline(words, strength).fit(texts, labels)
 
 
-def run(n, method, learning_rate, batch_size, seed):
+def run(n, method, learning_rate, batch_size, seed, **more):
     """One run: train on n rows drawn by the seed, score the held-out rows. The vectors of the head are made afresh."""
     pool, valid, test = film()
     train, held_out = draw(pool, n, seed), pd.concat([valid, test])
@@ -80,7 +88,6 @@ def run(n, method, learning_rate, batch_size, seed):
     if method == "TF-IDF":
         predicted = tfidf(texts, labels).predict(held_out["text"])
     else:
-        settings = {} if method == "head" else {"epochs": EPOCHS[n], "learning_rate": learning_rate}
         kind, _, other = method.partition(", ")
         keras.mixed_precision.set_global_policy("float32" if kind == "head" else "mixed_bfloat16")
         with tempfile.TemporaryDirectory() as cache, mock.patch.dict(os.environ, COURSE_CACHE=cache):
@@ -91,8 +98,10 @@ def run(n, method, learning_rate, batch_size, seed):
                 encoder="use" if other else "minilm",
                 batch_size=batch_size,
                 max_tokens=48,
+                epochs=None if kind == "head" else EPOCHS[n],
+                learning_rate=learning_rate,
                 seed=seed,
-                **settings,
+                **more,
             )
             predicted = np.array(tuned.classes)[tuned.predict(held_out["text"].tolist()).argmax(axis=1)]
         losses = tuned.history["train_loss"]
