@@ -25,7 +25,6 @@ bench: setup
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,peers,scale,studies]'
 	$(BIN)/python -m benchmarks.duplicates 1000000
 	$(BIN)/python -m benchmarks.facility_location --large
-	$(BIN)/python -m benchmarks.fine_tuning
 	$(BIN)/python -m benchmarks.label_errors
 	$(BIN)/python -m benchmarks.selection
 
