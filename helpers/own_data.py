@@ -119,7 +119,7 @@ def _csv(path):
 READERS = {
     ".csv": _csv,
     ".tsv": _csv,
-    ".jsonl": lambda path: pd.read_json(io.StringIO(_text(path)), lines=True, dtype=False, convert_dates=False),
+    ".jsonl": lambda path: pd.read_json(io.StringIO(_text(path)), lines=True, dtype=False),
     ".parquet": pd.read_parquet,
     ".xlsx": lambda path: pd.read_excel(path, dtype=str, keep_default_na=False),
 }

@@ -2,15 +2,18 @@
 
 import json
 
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from papermill import PapermillExecutionError, execute_notebook
 from sklearn.linear_model import LogisticRegression
 
-from helpers import own_data
+from helpers import datasets, duplicates, own_data
 from helpers.datasets import DataError
+from helpers.runner.paths import root
 
 GERMAN = [f"Das Zimmer {i} war schön, größer als üblich; très agréable" for i in range(60)]
 CHINESE = [f"第{i}间房间很干净，服务也不错，下次还会再来" for i in range(60)]
@@ -59,8 +62,6 @@ def test_every_format_comes_back(tmp_path, kind, texts):
     ],
 )
 def test_every_encoding_comes_back(tmp_path, encoding, kind, texts):
-    if kind == "jsonl" and encoding == "utf-16-le" and texts is CHINESE:
-        texts = GERMAN
     assert own_data.read(written(tmp_path / f"my.{kind}", table(texts), encoding))["text"].tolist() == texts
 
 
@@ -285,3 +286,52 @@ def test_a_folder_with_other_files_is_never_touched(tmp_path):
     with pytest.raises(DataError, match="holds other files: name one that is new"), own_data.finished(tmp_path):
         raise AssertionError
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+# --- the notebook -----------------------------------------------------------------------------------------------------
+
+NOTEBOOK = root() / "notebooks" / "19_your_own_data.ipynb"
+
+
+def reviews(n, seed):
+    """Distinct Chinese reviews, n of each label."""
+    frame = datasets.load("reviews_zh").drop_duplicates("text")
+    frame = frame[frame["text"].str.len() > 20]
+    return frame.groupby("label").sample(n, random_state=seed)[["text", "label"]]
+
+
+def test_the_notebook_keeps_copies_on_one_side_and_each_row_once(tmp_path, monkeypatch):
+    """All its code on a small table, in which many texts stand several times, exactly or nearly."""
+    once = reviews(30, 0)
+    chain = [once.assign(text=once["text"] + "真的" * n) for n in (1, 2)]
+    pd.concat([once, *chain, reviews(15, 1)]).to_csv(tmp_path / "my.csv", index=False, encoding="gb18030")
+    given = {"table": str(tmp_path / "my.csv"), "threshold": 0.9, "epochs": 1, "n_rows": 40, "drop_suspects": True}
+    shown = {"display": lambda *_: None}
+    monkeypatch.setattr("helpers.plots.show", lambda *_, **__: None)
+    for cell in nbformat.read(NOTEBOOK, 4).cells:
+        if cell.cell_type == "code":
+            exec(compile(cell.source, cell.id, "exec"), shown)
+        if "parameters" in cell.metadata.get("tags", []):
+            shown |= given
+
+    result = tmp_path / "my_results"
+    chosen, rejected = (pd.read_csv(result / f"{name}.csv", index_col="row") for name in ("chosen", "rejected"))
+    raw = own_data.read(tmp_path / "my.csv")
+    assert sorted([*chosen.index, *rejected.index]) == raw.index.tolist()
+    assert rejected["reason"].ne("").all()
+    clean = shown["kept"]
+    pairs = duplicates.near_pairs(clean["text"].tolist(), 0.9)
+    parts = clean["part"].to_numpy()
+    assert (parts[pairs["first"]] == parts[pairs["second"]]).all()
+    assert not clean["text"].map(datasets.text_key).duplicated().any()
+    assert (chosen["part"] == "train").sum() <= 40
+    texts = chosen.loc[chosen["part"] == "test", "text"]
+    pd.testing.assert_frame_equal(own_data.load(result)(texts), shown["predict"][shown["winner"]](texts), atol=1e-6)
+
+
+def test_papermill_ends_with_the_sentence(tmp_path):
+    path = written(tmp_path / "my.csv", table())
+    with pytest.raises(
+        PapermillExecutionError, match=r"my\.csv has no column 'txt': did you mean text_column='text'\?"
+    ):
+        execute_notebook(NOTEBOOK, None, {"table": str(path), "text_column": "txt"}, progress_bar=False)
