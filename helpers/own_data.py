@@ -203,8 +203,8 @@ def recommend(n_rows, n_pool, n_labels):
     if n_rows < 50 or n_rows > 1000:
         return "random", "no method has been shown to beat it clearly below 50 or above 1,000 rows"
     if n_rows < 100:
-        return "agreement", "from 50 to 99 of many rows with two labels it beat random in both languages"
-    return "herding", "from 100 to 1,000 of many rows with two labels it beat random in both languages"
+        return "agreement", "of two labels and at least five times the rows, it beat random in both languages"
+    return "herding", "of two labels and at least five times the rows, it beat random in both languages"
 
 
 # ---- models as files ------------------------------------------------------------------------------------------------
