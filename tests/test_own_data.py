@@ -6,7 +6,7 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from papermill import PapermillExecutionError, execute_notebook
 from sklearn.linear_model import LogisticRegression
@@ -65,6 +65,7 @@ def test_every_encoding_comes_back(tmp_path, encoding, kind, texts):
     assert own_data.read(written(tmp_path / f"my.{kind}", table(texts), encoding))["text"].tolist() == texts
 
 
+@settings(max_examples=25, deadline=None)
 @given(st.sampled_from([",", ";", "\t"]), st.text("abé,;\t\"'好 ", min_size=1).filter(str.strip))
 def test_csv_keeps_any_text_whatever_parts_the_fields(tmp_path_factory, separator, text):
     path = tmp_path_factory.mktemp("csv") / "my.csv"
@@ -175,6 +176,7 @@ def test_language(texts, expected):
     assert own_data.language(texts) == expected
 
 
+@settings(max_examples=25, deadline=None)
 @given(st.integers(10, 99), st.integers(0, 5))
 def test_a_sample_has_its_size_some_of_each_label_and_the_order_of_the_frame(n, seed):
     frame = pd.DataFrame({"label": ["rare"] * 5 + ["common"] * 95}).sample(frac=1, random_state=1)
