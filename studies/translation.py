@@ -36,7 +36,7 @@ SHA256 = "cd22a6be5745032e5258d993f3b18d11e412f14d7e5cb77714feee51480e0993"  # o
 PAD, UNK, START, END = range(4)
 LONGEST = 40  # pieces of a string, its end included; longer pairs are left out
 DOMAINS = ["jupyterlab", "wagtail"]  # to tune and test on; the other six sources are for pretraining
-STEPS, BATCH, RATE = 100, 32, 1e-3
+STEPS, BATCH, RATE = 100, 32, 2e-3
 N_ALL, N_DOMAIN, NOISE = 1600, 800, 0.2
 N_TEST = 300  # strings of each domain
 ARMS = [
@@ -202,7 +202,7 @@ def train(model, frame, *, steps=STEPS, rate=RATE, batch=BATCH, seed=0, report=N
 # ---- decoding -------------------------------------------------------------------------------------------------------
 
 
-def translate(model, texts, *, beam=1, batch=100, length_power=0.6):
+def translate(model, texts, *, beam=1, batch=300, length_power=0.6):
     """Chinese of each English text: by beam search, or greedily if beam is 1.
 
     Beams that ended are compared by log probability / length**length_power (Wu et al. 2016, §7, simplified).
@@ -416,11 +416,14 @@ def tuned(question, arm, seed, steps=STEPS):
 
 
 def run(question, arm, seed):
-    """One arm: number of pairs, how many are misaligned, chrF and the translations of each domain's test strings."""
+    """One arm: number of pairs, how many are misaligned, chrF and the translations of the test strings.
+
+    Those of wagtail are made for the question of domains alone.
+    """
     frame = training_rows(question, arm, seed)
     model = tuned(question, arm, seed)
     result = {"rows": len(frame), "wrong": int(frame["wrong"].sum()) if "wrong" in frame else 0}
-    for domain in DOMAINS:
+    for domain in DOMAINS if question == "domains" else DOMAINS[:1]:
         test = references(domain)
         said = translate(model, test["text"])
         result |= {f"chrf_{domain}": chrf(said, test["target"]), f"said_{domain}": json.dumps(said, ensure_ascii=False)}
