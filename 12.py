@@ -229,8 +229,8 @@ print(f"p = {p}, said: the first. By hand {by_hand:.4f}, the model's loss {ours:
 # %% [markdown]
 # ## 7 · Fine-tuning, greedy and with beams
 #
-# The next cell fine-tunes the pretrained model on 1,600 JupyterLab pairs, one cell of the study `translation`: 100 batches of
-# 32, so each pair is read twice. Every arm of the study takes these 100 batches, whatever its number of pairs.
+# The next cell fine-tunes the pretrained model on 1,600 JupyterLab pairs, one cell of the study `translation`: 150 batches of
+# 32, so each pair is read three times. Every arm of the study takes these 150 batches, whatever its number of pairs.
 
 # %%
 runs = studies.load("translation")
@@ -290,13 +290,13 @@ print(f"fine-tuned − translation memory: {effect:.1f} chrF ({low:.1f} to {high
 
 # %% [markdown]
 # ⟨FILL: effect and interval.⟩ A lookup table beats the model, and by far. It has all of the 1,988 tuning pairs and answers in whole phrases
-# that a volunteer wrote. The model has read 1,600 of them twice. So "fine-tuning helps" is true here, and "fine-tuning gives
+# that a volunteer wrote. The model has read 1,600 of them three times. So "fine-tuning helps" is true here, and "fine-tuning gives
 # high-quality translation" is not. What the article may have meant are models a thousand times as large, and of these this
 # notebook says nothing.
 #
 # ## 8 · Is more better? (数量)
 #
-# All 1,600 pairs against 400 of them, at the same number of batches: the small set is read eight times, the large one twice. So this is
+# All 1,600 pairs against 400 of them, at the same number of batches: the small set is read twelve times, the large one three times. So this is
 # the worth of *different* pairs, not of longer training.
 
 # %%
@@ -306,7 +306,7 @@ claims.record("C123", effect=effect, interval=(low, high), seeds=5, steps=study.
 
 # %% [markdown]
 # ⟨FILL: verdict of C123 in words, effect and interval.⟩ At equal training the model that saw 1,600 different pairs has met more words; the other
-# has met a quarter of them four times as often. With a hundred batches neither has learned what its pairs hold, so
+# has met a quarter of them four times as often. With 150 batches neither has learned what its pairs hold, so
 # the difference here says little about longer training.
 #
 # ## 9 · One domain or two? (领域)

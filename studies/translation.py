@@ -36,7 +36,7 @@ SHA256 = "cd22a6be5745032e5258d993f3b18d11e412f14d7e5cb77714feee51480e0993"  # o
 PAD, UNK, START, END = range(4)
 LONGEST = 40  # pieces of a string, its end included; longer pairs are left out
 DOMAINS = ["jupyterlab", "wagtail"]  # to tune and test on; the other six sources are for pretraining
-STEPS, BATCH, RATE = 100, 32, 2e-3
+STEPS, BATCH, RATE = 150, 32, 2e-3
 N_ALL, N_DOMAIN, NOISE = 1600, 800, 0.2
 N_TEST = 300  # strings of each domain
 ARMS = [
@@ -394,7 +394,7 @@ def training_rows(question, arm, seed):
         return pd.concat([rows("tune", domain, n, seed) for domain in domains])
     frame = rows("tune", "jupyterlab", N_ALL, seed)
     if question == "all":
-        return frame.head(N_ALL // 4) if arm == "quarter" else frame
+        return frame.head({"pretrained only": 0, "quarter": N_ALL // 4}.get(arm, N_ALL))
     left = round((1 - NOISE) * N_ALL)
     if arm == "clean":
         return frame.head(left)
@@ -406,13 +406,11 @@ def training_rows(question, arm, seed):
 
 def tuned(question, arm, seed, steps=STEPS):
     """The model that an arm gives; the next call changes it."""
-    model = pretrained_model()
+    model, frame = pretrained_model(), training_rows(question, arm, seed)
     if arm == "not pretrained":
         keras.utils.set_random_seed(seed)
         model.set_weights(translator(processor().get_piece_size()).get_weights())
-    if arm == "pretrained only":
-        return model
-    return train(model, training_rows(question, arm, seed), steps=steps, seed=seed)
+    return train(model, frame, steps=steps, seed=seed) if len(frame) else model
 
 
 def run(question, arm, seed):
