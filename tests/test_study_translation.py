@@ -166,6 +166,7 @@ def test_arms_hold_what_the_study_says(monkeypatch):
     monkeypatch.setattr(translation, "likeness", lambda frame: -frame["wrong"].to_numpy(float))
     sizes = {arm: len(translation.training_rows(*arm, 0)) for arm in translation.ARMS + translation.MORE}
     assert [sizes[arm] for arm in translation.ARMS] == [1600, 400, 800, 800, 800, 1280, 1280]
+    assert len(translation.training_rows("all", "pretrained only", 0)) == 0
     assert translation.training_rows("domains", "both", 1)["source"].value_counts().to_dict() == {
         "jupyterlab": 400,
         "wagtail": 400,
