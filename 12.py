@@ -105,9 +105,9 @@ swapped.head(3)[["text", "target"]]
 # %%
 lengths = pd.DataFrame({"letters": text.str.len(), "ratio": target.str.len() / text.str.len()})
 figure, axes = plt.subplots()
-for low, high, colour in [(1, 15, "#0072B2"), (15, 40, "#E69F00"), (40, 1000, "#D55E00")]:
+for low, high, colour, dash in [(1, 15, "#0072B2", "-"), (15, 40, "#E69F00", "--"), (40, 1000, "#000000", ":")]:
     part = lengths[(lengths["letters"] >= low) & (lengths["letters"] < high)]
-    axes.hist(part["ratio"], bins=np.linspace(0, 1.5, 46), histtype="step", linewidth=2, color=colour, density=True,
+    axes.hist(part["ratio"], bins=np.linspace(0, 1.5, 46), histtype="step", linewidth=2, color=colour, linestyle=dash, density=True,
               label=f"{low} to {high - 1} letters" if high < 1000 else "40 letters and more")
 axes.set(title="Chinese takes about a third of the characters, whatever the length", xlabel="Chinese / English characters", ylabel="density")
 axes.legend()
@@ -322,11 +322,11 @@ for name in [*study.DOMAINS, "both"]:
 table = pd.DataFrame(lines, columns=["trained on", "tested on", "chrF", "low", "high"])
 figure, axes = plt.subplots()
 for place, name in enumerate([*study.DOMAINS, "both"]):
-    part, (colour, marker, _) = table[table["trained on"] == name], plots.SPARE[place]
+    part, (colour, marker) = table[table["trained on"] == name], [("#0072B2", "o"), ("#CC79A7", "s"), ("#000000", "v")][place]
     axes.errorbar(np.arange(2) + 0.12 * (place - 1), part["chrF"], [part["chrF"] - part["low"], part["high"] - part["chrF"]],
                   fmt=marker, color=colour, capsize=4, label=f"trained on {name}")
 axes.set_xticks(range(2), [f"tested on {domain}" for domain in study.DOMAINS])
-axes.set(title="TITLE124", ylabel="chrF", xlabel="")
+axes.set(title="⟨FILL: one message⟩", ylabel="chrF", xlabel="")
 axes.set_xlim(-0.5, 1.5)
 axes.legend()
 plots.show(figure, alt="chrF of three training sets on two tests, with intervals.")
