@@ -242,7 +242,8 @@ axes.set(title="Each question's own answer is on the diagonal", xlabel="answer",
 axes.set_xticks(range(len(batch)), batch["group"], rotation=60, ha="right")
 axes.set_yticks(range(len(batch)), batch["group"])
 axes.grid(False)
-print(pd.DataFrame(matrix, batch["group"], batch["group"]).round(1).abs().to_string())
+others = matrix[~np.eye(len(batch), dtype=bool)]
+print(f"mean cosine with the own answer {np.diag(matrix).mean():.1f}, with another's {others.mean():.1f}")
 plots.show(figure, alt="A matrix of cosines of eight questions and eight answers; the diagonal is bright")
 
 # %% [markdown]
