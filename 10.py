@@ -381,7 +381,7 @@ claims.record("C117", conditions=evidence, share=retrieval.DIRT, pairs=512, seed
 #
 # In a batch from one package all wrong answers are about the same things. They are harder to tell from the right one. In
 # a mixed batch, "this one talks of graphs" is often enough. Choosing negatives is choosing data, though no pair changes.
-# The five comparisons in one figure:
+# The six comparisons in one figure:
 
 # %%
 pairs = {
