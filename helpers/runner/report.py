@@ -88,6 +88,8 @@ def map_table():
         minutes = f"{times[path.stem]['seconds'] / 60:.1f}" if path.stem in times else "not timed"
         link = f"[{path.stem[:2]} · {first['title']}](notebooks/{path.name})"
         lines.append(f"| {link} | {first.get('Document section', '')} | {first.get('Needs', '')} | {minutes} |")
+    total = sum(row["seconds"] for row in times.values()) / 60
+    lines.append(f"| {len(times)} notebooks, one after the other | | | {total:.0f} |")
     return "\n".join(lines) + "\n"
 
 

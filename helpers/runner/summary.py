@@ -11,7 +11,7 @@ COLOURS = 8  # combinations of the other parameters that it tells apart
 def of_runs(pairs):
     """The finished runs of a grid as {notebook: (table, names of the parameters)}.
 
-    pairs : (job, row) with the job's parameters and the row's values, the figures of `notebook.band` and `claims.record`
+    pairs : (job, row); the row's values are the figures of `notebook.band` and `claims.record`
     """
     found = {}
     for job, row in pairs:
