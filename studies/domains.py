@@ -109,10 +109,7 @@ def rows(task):
         drawn = [part.groupby(["label", "form"]).head(sizes[name]) for name, part in shuffled.groupby("part")]
         return pd.concat(drawn)
     frame = datasets.load("snippets_en")
-    if task == "opinion":
-        frame = frame.query("label != 'neutral'")
-    else:
-        frame = frame.assign(label=frame["source"])
+    frame = frame.query("label != 'neutral'") if task == "opinion" else frame.assign(label=frame["source"])
     if task == "source, masked":
         frame = frame.assign(text=frame["text"].map(masked))
         frame = frame[frame["text"].str.count(" ") >= 4]
