@@ -212,5 +212,5 @@ def run(question, task, model, train, treatment, planted, n, seed):
         "accuracy": float(np.mean(found == truth)),
         "macro_f1": float(f1_score(truth, found, average="macro")),
         "correct": pack(found == truth),
-        "found": "".join(str(np.unique(truth).tolist().index(label)) for label in found),
+        "found": "g" + "".join(str(np.unique(truth).tolist().index(label)) for label in found),
     }
