@@ -16,10 +16,10 @@ import numpy as np
 import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from helpers import datasets  # noqa: E402
-from helpers.runner import studies  # noqa: E402
+from helpers import datasets
+from helpers.runner import studies
 
-PASSES, BATCH, RATE = 8, 32, 2e-3
+PASSES, BATCH, RATE = 7, 32, 2e-3
 CHECKPOINT = datasets.DATA.parent / ".cache" / "pretrain_generation.pkl"
 study = studies.module("generation")
 
@@ -55,7 +55,9 @@ def main(minutes=35.0):
         model.set_weights(weights)
         for variable, value in zip(optimizer.variables, slots, strict=True):
             variable.assign(value)
-    print(f"{len(poems)} poems, {sum(map(len, poems))} characters, {per_pass} steps a pass, from pass {done}", flush=True)
+    print(
+        f"{len(poems)} poems, {sum(map(len, poems))} characters, {per_pass} steps a pass, from pass {done}", flush=True
+    )
     for number in range(done, PASSES):
         rng = np.random.default_rng(number)  # so that a run that goes on equals one that was never stopped, but dropout
         batches = rng.permutation(windows(poems, rng))[: per_pass * BATCH].reshape(per_pass, BATCH, -1)
