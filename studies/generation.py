@@ -8,7 +8,7 @@ Prediction : Fine-tuning teaches the template and the form, little else. Each ge
              best on all. Repeats cost distinct text before they show as copies. Where rows are sound no choice beats
              random; where three of ten are damaged, quality does.
 Model      : a GPT of KerasHub's layers, pretrained by data/pretrain_generation.py on poems of other authors.
-Fair       : one rate and two passes for every arm (question 3: four, or equal steps), set on validation rows; within a
+Fair       : one rate and two passes for every arm (question 3: four, or equal steps), set on validation rows. Within a
              seed all arms draw from the same rows; arms of a question hold equal rows, or equal characters (question 2).
              The test rows, by authors of their own, are the same for all seeds.
 Measures   : nats a character of the held-out poem, given its instruction, as the mean over forms; and of poems sampled
@@ -32,7 +32,7 @@ USES = ["datasets", "evaluation", "selection"]
 DATA = ["poems"]
 
 WEIGHTS = datasets.DATA / "weights" / "generation.safetensors"
-SHA256 = "to be set to what data/pretrain_generation.py prints"  # in the code, so that other weights make results stale
+SHA256 = "to be set to what data/pretrain_generation.py prints"  # of the weights: others make results stale
 SPECIAL = ["<pad>", "<unk>", "<end>", "<user>", "<poet>"]
 PAD, UNK, END, USER, POET = range(5)
 CONTEXT = 96
