@@ -1,8 +1,10 @@
-"""Pretrain the poem model of notebook 14: `python data/pretrain_generation.py [minutes]`; writes data/weights/generation.safetensors.
+"""Pretrain the poem model of notebook 14: `python data/pretrain_generation.py [minutes]`.
+
+Writes data/weights/generation.safetensors.
 
 Trains studies/generation.py's GPT to continue poems of the pretraining authors, from random weights, seed 0. Of the
 poems that the notebook tunes, validates or tests on it reads none. After each pass a checkpoint is stored, from which
-the next call goes on; the card data/weights/generation.yaml gets the sha256 of the weights, the loss and the time taken.
+the next call goes on; the card beside the weights gets their sha256, the loss and the time taken.
 """
 
 import hashlib

@@ -9,7 +9,7 @@ Prediction : Fine-tuning teaches the template and the form, little else. Each ge
              random; where three of ten are damaged, quality does.
 Model      : a GPT of KerasHub's layers, pretrained by data/pretrain_generation.py on poems of other authors.
 Fair       : one rate and two passes for every arm (question 3: four, or equal steps), set on validation rows. Within a
-             seed all arms draw from the same rows; arms of a question hold equal rows, or equal characters (question 2).
+             seed all arms draw from the same rows; arms of a question hold equal rows (2: equal characters; 3: see it).
              The test rows, by authors of their own, are the same for all seeds.
 Measures   : nats a character of the held-out poem, given its instruction, as the mean over forms; and of poems sampled
              for test instructions: share in the form asked for, share of characters copied, distinct-2, self-BLEU.
@@ -61,7 +61,7 @@ GRID = [
 
 
 def instruction(form, title, tune):
-    """What the user asks for: 以《静夜思》为题写一首五言绝句 (a poem on a title), 按《浣溪沙》填一首词 (words to a tune)."""
+    """What the user asks for: 以《…》为题写一首五言绝句 (a poem on a title), 按《…》填一首词 (words to a tune)."""
     name = re.sub(r"\W", "", tune or title)[:10]
     return f"按《{name}》填一首词" if form == "词" else f"以《{name}》为题写一首{form}"
 
