@@ -228,8 +228,8 @@ def test_choosing_by_worked_scores():
 @pytest.fixture(scope="module")
 def preset(tmp_path_factory):
     """A GPT-2 of one small block with random weights, saved as KerasHub saves a preset."""
-    words = ["<|endoftext|>", *"abcdefgh", "Ġ"]
-    tokenizer = keras_hub.models.GPT2Tokenizer({word: i for i, word in enumerate(words)}, merges=[])
+    words = ["<|endoftext|>", *"abcdefgh", "Ġ", "ef"]
+    tokenizer = keras_hub.models.GPT2Tokenizer({word: i for i, word in enumerate(words)}, merges=["e f"])
     settings = {"num_layers": 1, "num_heads": 2, "hidden_dim": 8, "intermediate_dim": 16, "max_sequence_length": 16}
     model = keras_hub.models.GPT2CausalLM(
         keras_hub.models.GPT2Backbone(vocabulary_size=len(words), **settings),
@@ -243,7 +243,7 @@ def preset(tmp_path_factory):
 def test_the_same_mask_tunes_any_causal_model(preset):
     model, encode, end = generation.causal_lm(preset)
     assert encode("ab") == [1, 2] and end == 0
-    examples = [(encode("abc"), [*encode("defg"), end]), (encode("cba"), [*encode("hhhh"), end])]
+    examples = [(encode("abc"), [*encode("dgfh"), end]), (encode("cba"), [*encode("hhhh"), end])]
     before = generation.losses(model, examples)[0].sum()
     generation.tune(model, examples, steps=40, rate=0.02)
     assert generation.losses(model, examples)[0].sum() < 0.7 * before
