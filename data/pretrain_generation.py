@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from helpers import datasets
 from helpers.runner import studies
 
-PASSES, BATCH, RATE = 7, 32, 2e-3
+PASSES, BATCH, RATE = 5, 32, 2e-3
 CHECKPOINT = datasets.DATA.parent / ".cache" / "pretrain_generation.pkl"
 study = studies.module("generation")
 

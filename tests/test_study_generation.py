@@ -201,7 +201,7 @@ def test_damage_spoils_the_share_it_says_and_no_other_row():
 
 def test_arms_hold_what_the_study_says():
     text = [generation.training_rows("genres", arm, 0)["answer"] for arm in generation.QUESTIONS["genres"]]
-    assert all(14_700 <= answers.str.len().sum() <= 15_000 for answers in text)
+    assert all(7_700 <= answers.str.len().sum() <= 8_000 for answers in text)
     repeated, distinct = (generation.training_rows("duplicates", arm, 0) for arm in ("with", "without, same passes"))
     assert len(repeated) == 2 * len(distinct) and set(repeated.index) == set(distinct.index)
 
