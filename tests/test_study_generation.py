@@ -87,10 +87,10 @@ def test_ifd_by_hand_and_by_perplexities(tiny, monkeypatch):
 def test_tuning_lowers_the_loss_of_what_it_saw_and_repeats():
     examples = [([2, 3, 5], [6, 7, 8, 2]), ([2, 3, 4], [9, 10, 11, 2])]
     ends = []
-    for _ in range(2):
-        keras.utils.set_random_seed(1)
-        model = generation.gpt(SIZE, context=16, width=8, depth=1, heads=2)
-        before = generation.losses(model, examples)[0].sum()
+    model = generation.gpt(SIZE, context=16, width=8, depth=1, heads=2)
+    start, before = model.get_weights(), generation.losses(model, examples)[0].sum()
+    for _ in range(2):  # the second run must not see the first one's optimizer, nor its dropout
+        model.set_weights(start)
         generation.tune(model, examples, steps=30, rate=0.02, seed=3)
         ends.append(generation.losses(model, examples)[0].sum())
     assert ends[0] < 0.5 * before
@@ -201,8 +201,8 @@ def test_damage_spoils_the_share_it_says_and_no_other_row():
 
 def test_arms_hold_what_the_study_says():
     text = [generation.training_rows("genres", arm, 0)["answer"] for arm in generation.QUESTIONS["genres"]]
-    assert all(7_700 <= answers.str.len().sum() <= 8_000 for answers in text)
-    repeated, distinct = (generation.training_rows("duplicates", arm, 0) for arm in ("with", "without, same passes"))
+    assert all(4_700 <= answers.str.len().sum() <= 5_000 for answers in text)
+    repeated, distinct = (generation.training_rows("duplicates", arm, 0) for arm in ("with", "without"))
     assert len(repeated) == 2 * len(distinct) and set(repeated.index) == set(distinct.index)
 
 
@@ -219,7 +219,6 @@ def test_choosing_by_worked_scores():
     )
     assert generation.choose("quality", pool, None, 3, 0).tolist() == [2, 0, 3]
     assert generation.choose("IFD", pool, None, 3, 0).tolist() == [0, 3, 2]
-    assert generation.choose("longest", pool, None, 2, 0).tolist() == [2, 3]
 
 
 # ---- any KerasHub causal language model
