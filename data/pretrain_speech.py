@@ -2,7 +2,8 @@
 
 Speaks its own clips (the voice en-us at its normal speed, in quiet; no phrase of data/speech.csv.xz) and trains the model of
 studies/speech.py on them by CTC. Goes on from out/pretrain_speech.npz when it was stopped; writes
-data/speech_weights.safetensors (float16) and its sha256 on data/speech_weights.yaml.
+data/weights/speech.safetensors (float16) and puts its sha256, the time and the words wrong on the card beside it. Set SHA256 in
+studies/speech.py to what it prints.
 """
 
 import hashlib
@@ -19,7 +20,7 @@ from helpers import datasets
 from helpers.runner import studies
 from helpers.runner.paths import root
 
-CLIPS, EPOCHS, RATE, SEED = 4_000, 30, 2e-3, 0
+CLIPS, EPOCHS, RATE, SEED = 4_000, 12, 2e-3, 0
 
 
 def spoken():
@@ -47,7 +48,7 @@ def main():
         for variable, value in zip([*model.weights, *optimizer.variables], [stored[f"{i:03}"] for i in range(len(stored) - 2)],
                                    strict=True):
             variable.assign(value)
-    for epoch in range(done, int(os.environ.get("EPOCHS", EPOCHS))):
+    for epoch in range(done, EPOCHS):
         start = time.monotonic()
         optimizer.learning_rate = RATE * 0.5 * (1 + np.cos(np.pi * epoch / EPOCHS))
         loss = model.fit(data, epochs=1, verbose=0).history["loss"][0]
@@ -59,11 +60,13 @@ def main():
         values = {f"{i:03}": v.numpy() for i, v in enumerate([*model.weights, *optimizer.variables])}
         np.savez(checkpoint.with_suffix(".partial.npz"), done=epoch + 1, seconds=seconds, **values)
         os.replace(checkpoint.with_suffix(".partial.npz"), checkpoint)
-    path, card_path = datasets.DATA / "speech_weights.safetensors", datasets.DATA / "speech_weights.yaml"
+    path, card_path = study.WEIGHTS, study.WEIGHTS.with_suffix(".yaml")
     safetensors.numpy.save_file({f"{i:03}": w.astype(np.float16) for i, w in enumerate(model.get_weights())}, path)
     card = yaml.safe_load(card_path.read_text(encoding="utf8"))
     card |= {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "seconds": round(seconds)}
+    card |= {"words wrong": round(float(errors.sum() / said.sum()), 3)}
     card_path.write_text(yaml.safe_dump(card, allow_unicode=True, sort_keys=False, width=110), encoding="utf8")
+    print(f"{path.name}: sha256 {card['sha256']}")
 
 
 if __name__ == "__main__":

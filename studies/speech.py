@@ -14,6 +14,7 @@ Fair       : all arms start from the same weights, see the same number of clips 
              their clips. Test voices, phrases and babble are never trained on. Test noise is the same for every arm.
 """
 
+import hashlib
 import time
 from functools import cache
 
@@ -24,7 +25,9 @@ from keras import layers, ops
 from helpers import audio, datasets
 
 USES = ["datasets", "audio"]
-DATA = ["speech", "speech_weights"]
+DATA = ["speech"]
+WEIGHTS = datasets.DATA / "weights" / "speech.safetensors"
+SHA256 = "to be set to what data/pretrain_speech.py prints"  # in the code, so that other weights make results stale
 ALPHABET = " abcdefghijklmnopqrstuvwxyz"  # number 0 is the blank, so the space is 1
 BINS, WINDOW, HOP = 40, 256, 64  # mel bins; samples a window (32 ms) and from one to the next (8 ms)
 LEVELS = {"quiet": None, "10 dB": 10.0, "0 dB": 0.0}
@@ -82,20 +85,27 @@ class ThereIsSound(layers.Layer):
 
 @cache
 def mel_layer():
-    """Keras's layer: waveforms (clips, samples) → log-mel energies in decibels (clips, BINS, frames)."""
+    """Keras's layer: waveforms (clips, samples) → log-mel energies in decibels (clips, BINS, frames).
+
+    The floor is a fixed power; the layer's own (`top_db`) is relative to the loudest point of the batch, so that a clip's
+    features would depend on its neighbours.
+    """
     return layers.MelSpectrogram(
         fft_length=WINDOW, sequence_stride=HOP, sequence_length=WINDOW, sampling_rate=audio.RATE, num_mel_bins=BINS,
-        min_freq=60, max_freq=3800,
+        min_freq=60, max_freq=3800, min_power=1e-4, top_db=np.inf,
     )  # fmt: skip
 
 
 def features(waves):
     """Log-mel frames of each recording, less their mean and over their deviation: list of float32 (frames, BINS)."""
-    found = []
-    for wave in waves:
-        padded = np.pad(wave, (0, -len(wave) % 4096))[None]  # few lengths: each is compiled anew
-        frames = np.asarray(mel_layer()(padded))[0].T[: 1 + len(wave) // HOP]
-        found.append(((frames - frames.mean(axis=0)) / (frames.std(axis=0) + 1e-3)).astype(np.float32))
+    found = [None] * len(waves)
+    order = np.argsort([len(wave) for wave in waves], kind="stable")
+    for at in range(0, len(order), 64):
+        rows = order[at : at + 64]
+        batch = np.asarray(mel_layer()(padded([waves[i] for i in rows], 4096)))  # few lengths: each is compiled anew
+        for row, bins in zip(rows, batch, strict=True):
+            frames = bins.T[: 1 + len(waves[row]) // HOP]
+            found[row] = ((frames - frames.mean(axis=0)) / (frames.std(axis=0) + 1e-3)).astype(np.float32)
     return found
 
 
@@ -253,8 +263,10 @@ def pretrained():
     """The recogniser with the weights that the project trained on one voice."""
     import safetensors.numpy
 
+    if not WEIGHTS.exists() or hashlib.sha256(WEIGHTS.read_bytes()).hexdigest() != SHA256:
+        raise datasets.DataError("data/weights/speech.safetensors is not the pinned file: restore it with git")
     model = build_model()
-    stored = safetensors.numpy.load_file(datasets.verify("speech_weights"))
+    stored = safetensors.numpy.load_file(WEIGHTS)
     model.set_weights([stored[f"{i:03}"].astype(np.float32) for i in range(len(stored))])
     return model
 
