@@ -37,7 +37,6 @@ def main():
     waves, texts = spoken()
     frames, model = study.features(waves), study.build_model()
     print(f"{len(waves):,} clips, {sum(map(len, waves)) / 8_000:,.0f} s; {model.count_params():,} weights", flush=True)
-    data = study.Batches(frames, texts, size=16, seed=SEED)
     optimizer = keras.optimizers.Adam(RATE, clipnorm=1.0)
     model.compile(optimizer, loss=study.ctc, jit_compile=False)
     optimizer.build(model.trainable_variables)
@@ -51,7 +50,7 @@ def main():
     for epoch in range(done, EPOCHS):
         start = time.monotonic()
         optimizer.learning_rate = RATE * 0.5 * (1 + np.cos(np.pi * epoch / EPOCHS))
-        loss = model.fit(data, epochs=1, verbose=0).history["loss"][0]
+        loss = study.one_epoch(model, frames, texts, 16, np.random.default_rng([SEED, epoch]))
         seconds += time.monotonic() - start
         heard = study.transcribe(model, study.judged("home", "quiet")[0])
         errors, said = study.word_errors(study.judged("home", "quiet")[1], heard)

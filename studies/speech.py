@@ -114,27 +114,18 @@ def encode(text):
     return [ALPHABET.index(letter) + 1 for letter in text]
 
 
-class Batches(keras.utils.PyDataset):
-    """Batches of clips of like length, in a new order each epoch; frames padded to a multiple of 32, letters with 0."""
+def one_epoch(model, frames, texts, size, rng):
+    """Train on batches of clips of like length, in a new order; returns the mean loss.
 
-    def __init__(self, frames, texts, size=8, seed=0):
-        super().__init__()
-        self.frames, self.letters, self.size = frames, [encode(text) for text in texts], size
-        self.rng = np.random.default_rng(seed)
-        self.on_epoch_end()
-
-    def on_epoch_end(self):
-        lengths = np.array([len(one) for one in self.frames]) * self.rng.uniform(0.9, 1.1, len(self.frames))
-        order = np.argsort(lengths)
-        batches = [order[at : at + self.size] for at in range(0, len(order), self.size)]
-        self.batches = [batches[i] for i in self.rng.permutation(len(batches))]
-
-    def __len__(self):
-        return len(self.batches)
-
-    def __getitem__(self, at):
-        rows = self.batches[at]
-        return padded([self.frames[i] for i in rows], 32), padded([np.array(self.letters[i]) for i in rows], 1)
+    A loop of its own, because `fit` wants every batch of a generator as long as the first ones.
+    """
+    order = np.argsort([len(one) * rng.uniform(0.9, 1.1) for one in frames])
+    model.reset_metrics()
+    for at in size * rng.permutation(-(-len(order) // size)):
+        rows = order[at : at + size]
+        letters = padded([np.array(encode(texts[i])) for i in rows], 1)
+        loss = model.train_on_batch(padded([frames[i] for i in rows], 32), letters)
+    return float(loss)
 
 
 def padded(arrays, multiple):
@@ -334,10 +325,11 @@ def collected(rows, noisy, seed):
 
 def fine_tune(model, frames, texts, *, rate, epochs, seed):
     """Train all weights by Adam with a cosine schedule on CTC loss; the model is changed and returned."""
-    data = Batches(frames, texts, seed=seed)
-    schedule = keras.optimizers.schedules.CosineDecay(rate, epochs * len(data))
+    rng, size = np.random.default_rng(seed), 8
+    schedule = keras.optimizers.schedules.CosineDecay(rate, epochs * -(-len(frames) // size))
     model.compile(keras.optimizers.Adam(schedule, clipnorm=1.0), loss=ctc, jit_compile=False)
-    model.fit(data, epochs=epochs, verbose=0)
+    for _ in range(epochs):
+        one_epoch(model, frames, texts, size, rng)
     return model
 
 
