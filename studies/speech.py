@@ -1,17 +1,17 @@
 """Which recordings to fine-tune a speech recogniser on: accents, speeds, noise, wrong transcripts.
 
 Questions  : settings  Which learning rate and number of epochs? Judged on voices that no other question reads.
-             variety   96 or 48 clips: one accent at one speed in quiet, or various ones; drawn at random from the pool as
-                       it was collected, drawn evenly (stratified), or those that the pretrained model finds hardest.
+             variety   96 or 48 clips: one accent at one speed in quiet, or various ones; drawn at random from the pool
+                       as it was collected, drawn evenly (stratified), or those that the pretrained model finds hardest.
              noisy     The same clips with noise in half of them, in none, in all; or the quiet half alone.
              wrong     A fifth of the transcripts belongs to another clip: kept, removed, looked for by the loss of the
                        pretrained model, or never there.
 Prediction : Varied clips beat uniform ones by far, accents more than speeds. An even draw beats a random one on rare
-             accents and speeds alone. Noisy clips help in noise and hardly hurt in quiet, so to remove them costs words.
+             accents and speeds alone. Noisy clips help in noise and hardly hurt in quiet: to remove them costs words.
              Wrong transcripts cost two points or more; the loss finds most of them.
-Fair       : all arms start from the same weights, see the same number of clips (but "the quiet half", "removed" and "found",
-             which are what is left after removal) and as many epochs; within a seed the arms of noisy and of wrong share
-             their clips. Test voices, phrases and babble are never trained on. Test noise is the same for every arm.
+Fair       : all arms start from the same weights, see the same number of clips (but "the quiet half", "removed" and
+             "found", which are what is left after removal) and as many epochs; within a seed the arms of noisy and of
+             wrong share their clips. Test voices, phrases and babble are never trained on. Test noise is the same for every arm.
 """
 
 import hashlib
@@ -43,7 +43,12 @@ ARMS = {
 GRID = [
     dict(zip(("question", "method", "n", "rate", "epochs", "seed"), cell, strict=True))
     for cell in [
-        *(("settings", "random", 96, rate, epochs, seed) for rate in (1e-3, 3e-4) for epochs in (10, 25) for seed in (100, 101)),
+        *(
+            ("settings", "random", 96, rate, epochs, seed)
+            for rate in (1e-3, 3e-4)
+            for epochs in (10, 25)
+            for seed in (100, 101)
+        ),
         ("variety", "untuned", 0, 0.0, 0, 0),
         *(
             (question, method, 96, 1e-3, 25, seed)
@@ -87,8 +92,8 @@ class ThereIsSound(layers.Layer):
 def mel_layer():
     """Keras's layer: waveforms (clips, samples) → log-mel energies in decibels (clips, BINS, frames).
 
-    The floor is a fixed power; the layer's own (`top_db`) is relative to the loudest point of the batch, so that a clip's
-    features would depend on its neighbours.
+    The floor is a fixed power; the layer's own (`top_db`) is relative to the loudest point of the batch, so that
+    a clip's features would depend on its neighbours.
     """
     return layers.MelSpectrogram(
         fft_length=WINDOW, sequence_stride=HOP, sequence_length=WINDOW, sampling_rate=audio.RATE, num_mel_bins=BINS,

@@ -7,10 +7,11 @@ import keras
 import numpy as np
 import pytest
 import soundfile
-from helpers import audio, datasets
-from helpers.datasets import DataError
 from hypothesis import given
 from hypothesis import strategies as st
+
+from helpers import audio, datasets
+from helpers.datasets import DataError
 
 
 @pytest.fixture
