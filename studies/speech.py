@@ -11,7 +11,8 @@ Prediction : Varied clips beat uniform ones by far, accents more than speeds. An
              Wrong transcripts cost two points or more; the loss finds most of them.
 Fair       : all arms start from the same weights, see the same number of clips (but "the quiet half", "removed" and
              "found", which are what is left after removal) and as many epochs; within a seed the arms of noisy and of
-             wrong share their clips. Test voices, phrases and babble are never trained on. Test noise is the same for every arm.
+             wrong share their clips. Test voices, phrases and babble are never trained on. Test noise is the same
+             for every arm.
 """
 
 import hashlib
@@ -172,6 +173,41 @@ def transcribe(model, frames):
         for row, text in zip(rows, decode(logits), strict=True):
             texts[row] = text
     return texts
+
+
+def match(frames, templates, words, penalty):
+    """Words of a clip by matching templates of single words, the recogniser of the 1980s: one-pass dynamic time warping.
+
+    frames    : float array (T, BINS); templates : list of such arrays, of 2 frames or more; words : the word of each
+    penalty   : cost of beginning a word, in units of the distance between two frames
+    Each frame of the clip is matched with one of a template, which then stays, goes on by one or skips one.
+    source    : Ney 1984, "The use of a one-stage dynamic programming algorithm for connected word recognition"
+    """
+    states = np.concatenate(templates)
+    ends = np.cumsum([len(one) for one in templates]) - 1
+    starts = np.r_[0, ends[:-1] + 1]
+    costs = np.sqrt(np.maximum((frames**2).sum(1)[:, None] + (states**2).sum(1) - 2 * frames @ states.T, 0))
+    total = np.full(len(states), np.inf)
+    total[starts] = costs[0, starts] + penalty
+    entered, finished = np.zeros(len(states), int), []
+    for t, cost in enumerate(costs):
+        if t:
+            ways = np.full((3, len(states)), np.inf)
+            ways[0], ways[1, 1:], ways[2, 2:] = total, total[:-1], total[:-2]
+            ways[1, starts], ways[2, starts], ways[2, starts + 1] = best + penalty, np.inf, np.inf
+            way = ways.argmin(axis=0)
+            begun = (way == 1) & np.isin(np.arange(len(states)), starts)
+            entered = np.where(begun, t, entered[np.maximum(np.arange(len(states)) - way, 0)])
+            total = ways.min(axis=0) + cost
+        last = ends[total[ends].argmin()]
+        best = total[last]
+        finished.append((words[np.searchsorted(ends, last)], entered[last]))
+    heard, t = [], len(costs) - 1
+    while t >= 0:
+        word, begin = finished[t]
+        heard.append(word)
+        t = begin - 1
+    return " ".join(reversed(heard))
 
 
 def losses(model, frames, texts):

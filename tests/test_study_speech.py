@@ -35,6 +35,14 @@ def test_errors_are_counted_by_clip():
     assert speech.unpack(speech.pack([0, 9, 12])).tolist() == [0, 9, 12]
 
 
+def test_templates_are_found_however_fast_they_are_said():
+    rng = np.random.default_rng(0)
+    templates, words = [rng.normal(size=(length, 5)) for length in (6, 8, 7)], ["up", "on", "no"]
+    slow, fast = np.repeat(templates[1], 2, axis=0), templates[2][::2]
+    said = np.concatenate([slow, fast, templates[0]]) + 0.01 * rng.normal(size=(16 + 4 + 6, 5))
+    assert speech.match(said, templates, words, 1.0) == "on no up"
+
+
 def test_features_do_not_depend_on_the_other_clips():
     waves = [np.random.default_rng(i).normal(size=3000 + 500 * i).astype(np.float32) * 10**-i for i in range(3)]
     together = speech.features(waves)
