@@ -176,7 +176,7 @@ def transcribe(model, frames):
 
 
 def match(frames, templates, words, penalty):
-    """Words of a clip by matching templates of single words, the recogniser of the 1980s: one-pass dynamic time warping.
+    """Words of a clip by matching templates of single words, as in the 1980s: one-pass dynamic time warping.
 
     frames    : float array (T, BINS); templates : list of such arrays, of 2 frames or more; words : the word of each
     penalty   : cost of beginning a word, in units of the distance between two frames
@@ -189,7 +189,7 @@ def match(frames, templates, words, penalty):
     costs = np.sqrt(np.maximum((frames**2).sum(1)[:, None] + (states**2).sum(1) - 2 * frames @ states.T, 0))
     total = np.full(len(states), np.inf)
     total[starts] = costs[0, starts] + penalty
-    entered, finished = np.zeros(len(states), int), []
+    entered, finished, best = np.zeros(len(states), int), [], np.inf
     for t, cost in enumerate(costs):
         if t:
             ways = np.full((3, len(states)), np.inf)
