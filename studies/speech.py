@@ -69,24 +69,31 @@ def build_model(width=128, dilations=(1, 2, 4, 1, 2, 4)):
     A frame of zeros is padding; there the logits say blank, so that padding adds nothing to the loss.
     """
     frames = keras.Input((None, BINS))
+    sound = SoundMask()(frames)
     x = layers.Conv1D(width, 5, strides=2, padding="same", activation="relu")(frames)
     for dilation in dilations:
-        y = layers.LayerNormalization()(x)
+        y = layers.Multiply()([layers.LayerNormalization()(x), sound])  # zeros, as behind the end of a clip alone
         y = layers.SeparableConv1D(width, 7, dilation_rate=dilation, padding="same", activation="relu")(y)
         y = layers.Conv1D(width, 1)(layers.Dropout(0.1)(y))
         x = layers.Add()([x, y])
     logits = layers.Dense(len(ALPHABET) + 1)(layers.LayerNormalization()(x))
-    return keras.Model(frames, ThereIsSound()([frames, logits]))
+    return keras.Model(frames, BlankInPadding()([logits, sound]))
 
 
-class ThereIsSound(layers.Layer):
-    """Logits where a frame holds sound, and a certain blank where it is padding."""
+class SoundMask(layers.Layer):
+    """1 for every second frame that holds sound, 0 for padding: (clips, ⌈frames/2⌉, 1)."""
+
+    def call(self, frames):
+        return ops.cast(ops.any(ops.not_equal(frames[:, ::2], 0), axis=-1, keepdims=True), "float32")
+
+
+class BlankInPadding(layers.Layer):
+    """Logits where there is sound, and a certain blank elsewhere."""
 
     def call(self, inputs):
-        frames, logits = inputs
-        sound = ops.any(ops.not_equal(frames[:, ::2], 0), axis=-1, keepdims=True)
+        logits, sound = inputs
         blank = ops.one_hot(ops.zeros_like(logits[:, :, 0], "int32"), logits.shape[-1]) * 40.0 - 20.0
-        return ops.where(sound, logits, blank)
+        return logits * sound + blank * (1 - sound)
 
 
 @cache
