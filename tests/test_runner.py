@@ -218,7 +218,7 @@ def alive(pid):
 
 def keys(**values):
     """The keys under which the results of all notebooks would be kept now."""
-    jobs, _ = run.plan(parameters.combine(parameters.select([]), values.items()), Path("out"), update=False)
+    jobs, *_ = run.plan(parameters.combine(parameters.select([]), values.items()), Path("out"), update=False)
     return [job["key"] for job in jobs]
 
 
@@ -427,6 +427,9 @@ def test_study_is_confirmed_only_by_equal_results(study):
     assert command("study", "compare", "--confirm").returncode == 0
     assert calls() == 2  # one cell for each of the two methods
     assert studies.stale("compare") == [] and studies.load("compare").equals(results)
+    Path("helpers/steps.py").write_text("y = 2\n")
+    assert command("study", "compare", "--confirm", "--arms", "1").returncode == 0
+    assert calls() == 1 and studies.stale("compare") == []
     Path("studies/compare.py").write_text(STUDY.replace("/ 3", "/ 4"))
     refused = command("study", "compare", "--confirm")
     assert refused.returncode == 1 and "other results: {'seed': 0, 'method': 'random'}" in refused.stdout

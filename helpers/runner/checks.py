@@ -13,6 +13,7 @@ SECTIONS = ["Document section", "You will learn", "Needs", "摘要"]
 TYPES = re.compile(r"(int|float|str|bool|list(\[(int|float|str|bool)\])?)")
 NETWORK = {"requests", "urllib", "http", "httpx", "socket", "ftplib", "aiohttp"}
 ABSOLUTE = re.compile(r"(?<![\w.:/<])/(home|Users|root|work|tmp|usr|opt|var|mnt|content)/|\b[A-Z]:\\")
+HINT = re.compile(r"^<details><summary>Hint (\d+)</summary>\n\n\S.*?\n\n</details>$", re.MULTILINE | re.DOTALL)
 MINUTES = re.compile(r"\b\d+(\.\d+)?\s*(minutes?|mins?)\b|\d+\s*分钟")
 
 
@@ -183,6 +184,25 @@ def exercise_cells(notebook):
     return found
 
 
+def hints(notebook):
+    """Hints come in steps, where an exercise has any: folded, numbered from 1, below the exercise's own text.
+
+    <details><summary>Hint 1</summary>, a line of its own, then a blank line, the hint, a blank line, and </details>
+    """
+    found = []
+    for text in (cell.source for cell in notebook.cells if cell.cell_type == "markdown"):
+        head, *tasks = re.split(r"^\*\*Exercise (?=\d)", text, flags=re.MULTILINE)
+        if "<summary>Hint" in head:
+            found.append("a hint stands outside of its exercise: put it below the text of **Exercise N.**")
+        for task in tasks:
+            numbers = [int(n) for n in HINT.findall(task)]
+            if len(numbers) != max(task.count("<details"), task.count("</details"), task.count("<summary>Hint")):
+                found.append(f"a hint of exercise {task[0]} is not `<details><summary>Hint 1</summary>` … `</details>`")
+            elif numbers != list(range(1, len(numbers) + 1)):
+                found.append(f"the hints of exercise {task[0]} must be numbered from 1")
+    return found
+
+
 def closing(notebook):
     """The last cell holds the take-aways."""
     last = notebook.cells[-1]
@@ -259,6 +279,7 @@ GATES = [
     compared,
     size,
     exercise_cells,
+    hints,
     closing,
     offline,
     identity,

@@ -1,4 +1,4 @@
-"""The command `course`: run, study, doctor, check. Imports what a subcommand needs only when it is asked for."""
+"""The command `course`: run, study, doctor, check, student, site. A subcommand's imports wait until it is asked for."""
 
 import argparse
 import os
@@ -31,10 +31,17 @@ def parser():
     study.add_argument(
         "--confirm", action="store_true", help="after a harmless change of code: rerun a cell of each arm"
     )
+    study.add_argument("--arms", type=positive, help="with --confirm: of so many arms, evenly spread, not of all")
 
     commands.add_parser("doctor", help="check this machine: each line is ok or says what to do")
     check = commands.add_parser("check", help="check the conventions of notebooks")
     check.add_argument("files", nargs="*", type=Path, help="notebooks, all if none is given")
+
+    student = commands.add_parser("student", help="write the notebooks without their solutions")
+    student.add_argument("numbers", nargs="*", metavar="NN", help="numbers of notebooks, all if none is given")
+    student.add_argument("--out", type=Path, help="folder to write to (default: out/student in the course's folder)")
+    site = commands.add_parser("site", help="build one offline HTML site of all notebooks")
+    site.add_argument("--out", type=Path, help="folder to write to (default: out/site in the course's folder)")
     return top
 
 
@@ -87,7 +94,7 @@ def study(options):
         print(studies.overview())
         return 0
     if options.confirm:
-        differ = studies.confirm(options.name, options.jobs)
+        differ = studies.confirm(options.name, options.jobs, options.arms)
         print(
             "\n".join(f"other results: {cell}" for cell in differ) or f"{options.name}: confirmed, its rows are fresh"
         )
@@ -118,11 +125,32 @@ def check(options):
     return 1 if found else 0
 
 
+def student(options):
+    """`course student`: the notebooks without solutions."""
+    from helpers.runner.student import write
+
+    folder = options.out or root() / "out" / "student"
+    files = write(options.numbers, folder)
+    print(f"{len(files)} notebooks without solutions: {folder}")
+    return 0
+
+
+def site(options):
+    """`course site`: all notebooks as pages that open without a server."""
+    from helpers.runner.site import build
+
+    folder = options.out or root() / "out" / "site"
+    size = build(folder)
+    print(f"{size / 1e6:.1f} MB: open {folder / 'index.html'}")
+    return 0
+
+
 def main(arguments=None):
     """Entry point: returns the exit status; 2 with one sentence for a request that is refused."""
     options = parser().parse_args(arguments)
     try:
-        return {"run": run, "study": study, "doctor": doctor, "check": check}[options.command](options)
+        commands = {"run": run, "study": study, "doctor": doctor, "check": check, "student": student, "site": site}
+        return commands[options.command](options)
     except Refused as error:
         print(f"course: {error}", file=sys.stderr)
         return 2

@@ -36,7 +36,7 @@ def source_hash(path):
 
 
 def plan(runs, folder, update):
-    """The jobs for runs (path, label, parameters): those of ordinary notebooks, and those that read executed ones.
+    """The jobs for runs (path, label, parameters) in rounds: ordinary notebooks, then each that reads executed ones.
 
     A job says where from, where to, with which parameters, and the key under which its result is kept. A notebook with
     a parameter `executed` comes last, gets the folder of this run (not with `update`: it reads the committed notebooks)
@@ -58,7 +58,7 @@ def plan(runs, folder, update):
         job["key"] = None
         if first and not update:
             job["parameters"] = {"executed": str(job["target"].parent), **job["parameters"]}
-    return first, readers
+    return [first, *([job] for job in sorted(readers, key=lambda job: job["source"].name))]
 
 
 def kept(job):

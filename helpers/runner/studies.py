@@ -119,7 +119,9 @@ def overview():
 
 def run_cell(name, cell, key):
     """A row of the table: one cell's parameters, its results and its hash. Runs in a worker process."""
-    return {**cell, **_module_once(name).run(**cell), "cell": key}
+    results = _module_once(name).run(**cell)
+    plain = {column: value.item() if isinstance(value, np.generic) else value for column, value in results.items()}
+    return {**cell, **plain, "cell": key}  # a float32 in a table of one row would be written with fewer digits
 
 
 _module_once = functools.cache(module)  # what a study caches serves all cells of its process
@@ -168,12 +170,13 @@ def fill(name, jobs):
     return failed
 
 
-def confirm(name, jobs):
+def confirm(name, jobs, arms=None):
     """Keep stored rows after a change of code that should not change results, once a sample of them was run again.
 
     Runs the first stored cell of every arm (the parameters but for `seed`). If each gives its stored results to the
     last digit, `seconds` aside, all rows of the grid get the new hash; if one does not, nothing is changed.
     jobs    : as when the rows were made, since the threads of a worker change the last digits
+    arms    : at most so many arms, evenly spread over the grid; all of them without it
     returns : parameters of the cells whose results differ
     """
     import tempfile
@@ -186,13 +189,14 @@ def confirm(name, jobs):
     study, rows = module(name), stored(name)
     wanted, now = cells(study), stand(study)
     rows = rows[rows["cell"].isin(wanted)]
-    arms = {}
+    first = {}
     for key in rows["cell"]:
-        arms.setdefault(repr({k: v for k, v in wanted[key].items() if k != "seed"}), key)
+        first.setdefault(repr({k: v for k, v in wanted[key].items() if k != "seed"}), key)
+    sample = list(first.values())[:: -(-len(first) // arms) if arms else 1]
     differ = []
-    with tempfile.TemporaryDirectory() as ipython, tqdm(total=len(arms), unit="cell") as bar:
+    with tempfile.TemporaryDirectory() as ipython, tqdm(total=len(sample), unit="cell") as bar:
         kernels.configure(ipython, threads=kernels.threads_for(jobs))
-        for (_, cell, key), future in finished(jobs, run_cell, [(name, wanted[key], key) for key in arms.values()]):
+        for (_, cell, key), future in finished(jobs, run_cell, [(name, wanted[key], key) for key in sample]):
             bar.update()
             again = read(io.StringIO(pd.DataFrame([future.result()]).to_csv(index=False)))
             again = again.drop(columns="seconds", errors="ignore")
