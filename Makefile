@@ -27,6 +27,7 @@ bench: setup
 	$(BIN)/python -m benchmarks.facility_location --large
 	$(BIN)/python -m benchmarks.label_errors
 	$(BIN)/python -m benchmarks.selection
+	$(BIN)/python -m benchmarks.fine_tuning
 
 site: setup
 	$(BIN)/course site

@@ -6,7 +6,7 @@ import random
 
 import numpy as np
 
-from helpers import plots
+from helpers import claims, plots
 
 
 def setup(seed, *, keras=False):
@@ -53,6 +53,7 @@ def band(name, value, low, high):
     held-out accuracy: band .78–.84: inside
     True
     """
+    claims.report(name, value)
     inside = bool(low <= value <= high)
     ends = "–".join(f"{end:.4g}".removeprefix("0") if 0 < end < 1 else f"{end:g}" for end in (low, high))
     print(f"{name}: band {ends}: {'inside' if inside else 'outside'}")

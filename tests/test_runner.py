@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 import psutil
 import pytest
 
@@ -171,6 +172,37 @@ def test_grid_runs_every_combination_in_a_folder_of_its_own(course):
     found = {path.parent.name: int(printed(path)) for path in course.glob("out/*/01_grid.ipynb")}
     assert found == {"seed=1,n=5": 105, "seed=1,n=6": 106, "seed=2,n=5": 205, "seed=2,n=6": 206}
     assert 'href="seed=1,n=5/01_grid.html"' in (course / "out/index.html").read_text(encoding="utf8")
+
+
+def test_grid_ends_in_one_table_and_one_figure(course):
+    write_notebook(course, "01", "grid", "from helpers import notebook\nnotebook.band('score', seed + 10 * n, 0, 99)")
+    done = command("run", "--grid", "seed=1..2", "n=5,6", "--jobs", 2)
+    table = pd.read_csv(course / "out/01_grid.csv")
+    assert table[["seed", "n", "score"]].to_numpy().tolist() == [[1, 5, 51], [1, 6, 61], [2, 5, 52], [2, 6, 62]]
+    assert [line.split()[:2] for line in done.stdout.splitlines() if line.split()[:1] in (["5"], ["6"])] == [
+        ["5", "51.5"],
+        ["6", "61.5"],
+    ]
+    page = (course / "out/index.html").read_text(encoding="utf8")
+    assert 'src="01_grid.svg"' in page and "score" in (course / "out/01_grid.svg").read_text(encoding="utf8")
+
+
+def test_grid_on_dask_gives_what_a_pool_gives_and_goes_on(course):
+    write_notebook(course, "01", "grid", "print(seed * 100 + n)")
+    done = command("run", "--grid", "seed=1..2", "n=5", "--jobs", 2, "--scheduler", "local")
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = {path.parent.name: int(printed(path)) for path in course.glob("out/*/01_grid.ipynb")}
+    assert found == {"seed=1,n=5": 105, "seed=2,n=5": 205}
+    again = command("run", "--grid", "seed=1..2", "n=5", "--scheduler", "local")
+    assert again.stdout.count("kept") == 2
+
+
+def test_scheduler_that_does_not_answer_is_refused(course):
+    write_notebook(course, "01", "grid", "print(seed)")
+    for address, reason in (("tcp://127.0.0.1:9", "OSError"), ("nowhere://x", "ValueError")):
+        done = command("run", "--scheduler", address)
+        (line,) = done.stderr.splitlines()[-1:]
+        assert done.returncode == 2 and f"course: no Dask scheduler answers at '{address}' ({reason}" in line
 
 
 def test_a_killed_run_goes_on_where_it_stopped(course):
@@ -397,7 +429,9 @@ def test_study_keeps_finished_cells_and_loses_none_to_a_failure(study):
     assert frame["score"].isna().sum() == 2
     assert studies.stale("compare") == ["study compare lacks 1 cells: fill it with `course study compare`"]
     Path("mended").touch()
-    assert command("study", "compare", "--jobs", 2).returncode == 0
+    done = command("study", "compare", "--jobs", 2, "--scheduler", "local")
+    assert done.returncode == 0 and "longest" in done.stdout
+    assert len(pd.read_csv("out/studies/compare.csv")) == 6 and Path("out/studies/compare.svg").exists()
     assert calls() == 1 and studies.stale("compare") == []
     assert command("study").stdout == "compare: 6 of 6 cells, fresh\n"
 

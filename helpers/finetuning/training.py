@@ -206,7 +206,7 @@ def _array(variable):
 def _snapshot(model, parts):
     """Their values; the optimiser counts parts as iterations, we keep the steps."""
     values = [(variable.name, _array(variable)) for variable in _moving(model)]
-    return [value // parts if name == "iteration" else value for name, value in values]
+    return [value // parts if name == "iteration" else value for name, value in values] + _random_states()
 
 
 def _restore(model, arrays, parts):
@@ -214,4 +214,21 @@ def _restore(model, arrays, parts):
     moving = _moving(model)
     for variable, value in zip(moving, arrays, strict=False):
         variable.assign(value * parts if variable.name == "iteration" else value)
-    return arrays[len(moving) :]
+    rest = arrays[len(moving) :]
+    return rest[len(_random_states(rest)) :]
+
+
+def _random_states(states=None):
+    """PyTorch's own random states, one a device, set first if they are given; without PyTorch there are none.
+
+    Keras on PyTorch draws dropout from them, not from the model's seeds.
+    """
+    if keras.backend.backend() != "torch":
+        return []
+    import torch
+
+    if states:
+        torch.set_rng_state(torch.from_numpy(states[0]))
+        for device in range(torch.cuda.device_count()):
+            torch.cuda.set_rng_state(torch.from_numpy(states[1 + device]), device)
+    return [state.numpy() for state in (torch.get_rng_state(), *torch.cuda.get_rng_state_all())]

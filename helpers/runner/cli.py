@@ -8,6 +8,8 @@ from pathlib import Path
 
 from helpers.runner.paths import Refused, root
 
+SCHEDULER = "run on Dask: tcp://HOST:PORT of a scheduler, or `local` for a cluster of --jobs workers on this machine"
+
 
 def parser():
     """The command line's grammar."""
@@ -21,13 +23,14 @@ def parser():
     run.add_argument("-f", type=Path, metavar="PROFILE", help="a parameter file, such as notebooks/profiles/smoke.yaml")
     run.add_argument("--grid", nargs="+", default=[], metavar="NAME=VALUES", help="seed=0..4 n_train=100,500")
     run.add_argument("--jobs", type=positive, default=cores, help="notebooks at a time (default: one a core)")
+    run.add_argument("--scheduler", help=SCHEDULER)
     run.add_argument("--out", type=Path, help="folder for the executed notebooks (default: out in the course's folder)")
     run.add_argument("--update", action="store_true", help="store the outputs in notebooks/, the minutes in README.md")
 
     study = commands.add_parser("study", help="fill a study's grid of runs; list the studies without a name")
     study.add_argument("name", nargs="?")
     study.add_argument("--jobs", type=positive, default=1, help="cells at a time (default: 1, with all cores)")
-
+    study.add_argument("--scheduler", help=SCHEDULER)
     study.add_argument(
         "--confirm", action="store_true", help="after a harmless change of code: rerun a cell of each arm"
     )
@@ -56,7 +59,7 @@ def run(options):
     """`course run`: plan, execute, print the table; 1 if a notebook failed or a shipped band says outside."""
     from tqdm import tqdm
 
-    from helpers.runner import kernels, parameters, report
+    from helpers.runner import kernels, parameters, report, summary
     from helpers.runner import run as runs
 
     if options.update and (options.p or options.f or options.grid):
@@ -69,7 +72,7 @@ def run(options):
     with tempfile.TemporaryDirectory() as ipython, tqdm(total=len(planned), unit="notebook") as bar:
         kernels.configure(ipython, threads=kernels.threads_for(min(options.jobs, len(planned))))
         for jobs in runs.plan(planned, folder, options.update):
-            for job, row in runs.run_all(jobs, options.jobs, bar):
+            for job, row in runs.run_all(jobs, options.jobs, bar, options.scheduler):
                 if options.update and row["status"] in ("ok", "kept") and (problem := runs.store(job)):
                     row |= {"status": "failed", "error": problem}
                 pairs.append((job, row))
@@ -77,8 +80,13 @@ def run(options):
     rows = [row for _, row in pairs]
     good = [row for row in rows if row["status"] in ("ok", "kept")]
     print(report.table(rows))
+    drawn = []
+    if options.grid:
+        for stem, (frame, names) in summary.of_runs(pairs).items():
+            print(f"\n{stem}, all runs in {folder / stem}.csv\n{summary.write(frame, names, folder, stem)}\n")
+            drawn.append(folder / f"{stem}.svg")
     if rows:
-        report.write_index(folder, pairs)
+        report.write_index(folder, pairs, drawn)
         print(f"index: {folder / 'index.html'}")
     if options.update:
         report.record_timings(good)
@@ -88,7 +96,7 @@ def run(options):
 
 def study(options):
     """`course study`: 1 if a cell failed."""
-    from helpers.runner import studies
+    from helpers.runner import studies, summary
 
     if options.name is None:
         print(studies.overview())
@@ -99,7 +107,11 @@ def study(options):
             "\n".join(f"other results: {cell}" for cell in differ) or f"{options.name}: confirmed, its rows are fresh"
         )
         return 1 if differ else 0
-    return 1 if studies.fill(options.name, options.jobs) else 0
+    failed = studies.fill(options.name, options.jobs, options.scheduler)
+    names = list({name: None for cell in studies.cells(studies.module(options.name)).values() for name in cell})
+    folder = root() / "out" / "studies"
+    print(f"{summary.write(studies.load(options.name), names, folder, options.name)}\ntable and figure: {folder}")
+    return 1 if failed else 0
 
 
 def doctor(options):

@@ -19,7 +19,9 @@ td, th {{ padding: .3rem 1rem; text-align: left; border-bottom: 1px solid #ccc }
 <h1>Executed notebooks</h1>
 <table><tr>{headings}</tr>
 {rows}
-</table></html>
+</table>
+{figures}
+</html>
 """
 
 
@@ -37,10 +39,11 @@ def table(rows):
     return "\n".join([*text, *(f"{row['notebook']}: {row['error']}" for row in rows if row["error"])])
 
 
-def write_index(folder, pairs):
+def write_index(folder, pairs, drawn=()):
     """Write index.html in the folder of a run: the table, each notebook linked to its page or to its error.
 
     pairs : (job, row)
+    drawn : figures in the folder that stand below the table
     """
     lines = []
     for job, row in pairs:
@@ -49,7 +52,10 @@ def write_index(folder, pairs):
         link = f'<a href="{html.escape(page.relative_to(folder).as_posix())}">{name}</a>'
         lines.append(f"<tr><td>{link}</td>{''.join(f'<td>{cell}</td>' for cell in rest)}</tr>")
     headings = "".join(f"<th>{heading}</th>" for heading in HEADINGS)
-    write_atomically(folder / "index.html", PAGE.format(headings=headings, rows="\n".join(lines)))
+    figures = [f'<p><img src="{path.name}" alt="{path.stem}: results of the grid"></p>' for path in drawn]
+    write_atomically(
+        folder / "index.html", PAGE.format(headings=headings, rows="\n".join(lines), figures="\n".join(figures))
+    )
 
 
 def header(path):
@@ -82,6 +88,8 @@ def map_table():
         minutes = f"{times[path.stem]['seconds'] / 60:.1f}" if path.stem in times else "not timed"
         link = f"[{path.stem[:2]} · {first['title']}](notebooks/{path.name})"
         lines.append(f"| {link} | {first.get('Document section', '')} | {first.get('Needs', '')} | {minutes} |")
+    total = sum(row["seconds"] for row in times.values()) / 60
+    lines.append(f"| {len(times)} notebooks, one after the other | | | {total:.0f} |")
     return "\n".join(lines) + "\n"
 
 

@@ -5,9 +5,11 @@ import importlib.metadata
 import json
 import os
 import re
+import tempfile
 import threading
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 from helpers.runner.parameters import declared
 from helpers.runner.paths import code_hash, files_below, root, write_atomically
@@ -108,16 +110,19 @@ def execute(job):
     for suffix in (".ipynb", ".html", ".error.txt"):
         target.with_suffix(suffix).unlink(missing_ok=True)
     started = time.perf_counter()
-    with peak_memory() as peak:
+    with peak_memory() as peak, tempfile.TemporaryDirectory() as folder:
+        os.environ["COURSE_VALUES"] = values = os.path.join(folder, "values")
         try:
             executed = papermill.execute_notebook(
                 source, None, parameters=job["parameters"], cwd=source.parent, progress_bar=False
             )
         except Exception as error:  # whatever stops one notebook must not stop the others
             return {**failure(job, error), **cost(started, peak)}
+        reported = Path(values).read_text(encoding="utf8").splitlines() if Path(values).exists() else []
     row = {"notebook": job["notebook"], "status": "ok", "error": "", **cost(started, peak)}
     verdicts = [verdict for text in printed(executed) for verdict in BAND.findall(text)]
     row |= {verdict: verdicts.count(verdict) for verdict in ("inside", "outside")}
+    row["values"] = dict(map(json.loads, reported))
     if row["outside"] and job["shipped"]:
         row |= {"status": "outside", "error": "a band says outside with the shipped parameters"}
     executed.metadata["course"] = {"key": job["key"], "row": row}
@@ -145,8 +150,11 @@ def printed(notebook):
     return [output.text for output in outputs if output.output_type == "stream" and output.name == "stdout"]
 
 
-def run_all(jobs, workers, bar):
-    """Run the jobs, those kept already not again; yields (job, row) as they finish and moves the progress bar."""
+def run_all(jobs, workers, bar, scheduler=None):
+    """Run the jobs, those kept already not again; yields (job, row) as they finish and moves the progress bar.
+
+    scheduler : see `workers.finished`
+    """
     waiting = []
     for each in jobs:
         if row := kept(each):
@@ -154,7 +162,7 @@ def run_all(jobs, workers, bar):
             yield each, row
         else:
             waiting.append(each)
-    for (each,), future in finished(workers, execute, [(each,) for each in waiting]):
+    for (each,), future in finished(workers, execute, [(each,) for each in waiting], scheduler):
         bar.update()
         yield each, failure(each, error) if (error := future.exception()) else future.result()
 

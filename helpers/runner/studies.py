@@ -127,13 +127,14 @@ def run_cell(name, cell, key):
 _module_once = functools.cache(module)  # what a study caches serves all cells of its process
 
 
-def fill(name, jobs):
+def fill(name, jobs, scheduler=None):
     """Run the missing cells, storing the table as it grows, so that a killed study goes on where it stopped.
 
     Storing takes a twentieth of the time at most: a small table is stored after each cell, a long one less often.
 
     A cell that raises is reported and left out; the others go on. Rows of other code or data are dropped.
-    returns : number of cells that failed
+    scheduler : see `workers.finished`
+    returns   : number of cells that failed
     """
     import tempfile
 
@@ -146,6 +147,7 @@ def fill(name, jobs):
     order, now = {key: place for place, key in enumerate(cells(study))}, stand(study)
     fresh, missing, _ = state(name)
     rows, failed = fresh.to_dict("records"), 0
+    tasks = [(name, cell, key) for key, cell in missing.items()]
 
     def store():
         start = time.monotonic()
@@ -156,7 +158,7 @@ def fill(name, jobs):
     due = time.monotonic()
     with tempfile.TemporaryDirectory() as ipython, tqdm(total=len(order), initial=len(rows), unit="cell") as bar:
         kernels.configure(ipython, threads=kernels.threads_for(jobs))
-        for (_, cell, _), future in finished(jobs, run_cell, [(name, cell, key) for key, cell in missing.items()]):
+        for (_, cell, _), future in finished(jobs, run_cell, tasks, scheduler):
             bar.update()
             if error := future.exception():
                 failed += 1

@@ -1,0 +1,295 @@
+"""Full fine-tuning of MiniLM beside Transformers' Trainer: `python -m benchmarks.fine_tuning` prints ratios and bars.
+
+Both sides train on the same film snippets with the same batch size, epochs, AdamW, warm-up and decay, clipping and
+dropout, in float32, with two threads each, in a process of their own; they take turns, one at a time. Seconds run from
+the first batch to the last, TensorFlow's tracing among them; loading the model and cutting texts into tokens are not.
+Both heads are the same: dropout and one dense layer on the mean of the tokens' vectors.
+Beside wall time stand seconds of CPU, all threads together, which a busy machine changes less.
+Needs the extra `peers`. Last come the peak memory of LoRA and of full fine-tuning, each in a process of its own, the
+share of the measured matrix-product rate that training reaches, and the time that `import helpers` takes.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+
+BATCH, EPOCHS, RATE, LONGEST, THREADS = 32, 2, 1e-4, 64, 2
+TEST = 1_000
+ARMS = {  # setting: sides that run it
+    "natural length": ["ours", "Trainer", "Trainer, group_by_length"],
+    "one fixed length": ["ours", "Trainer"],
+}
+
+
+def rows(n, seed, fixed):
+    """Train and test rows of film snippets; `fixed` strings texts together until each has more than 64 tokens."""
+    from helpers import datasets
+
+    frame = datasets.load("snippets_en").query("source == 'film' and abs(score) > 1")
+    frame = frame.sample(n + TEST, random_state=seed)
+    if fixed:
+        frame = frame.assign(text=[" ".join([text] * LONGEST) for text in frame["text"]])
+    return frame[:n], frame[n:]
+
+
+def ours(n, seed, fixed, method="full"):
+    from helpers.finetuning import fine_tune
+
+    train, test = rows(n, seed, fixed)
+    cpu = time.process_time()
+    result = fine_tune(
+        train["text"],
+        train["label"],
+        method=method,
+        epochs=EPOCHS,
+        batch_size=BATCH,
+        learning_rate=RATE,
+        max_tokens=LONGEST,
+        clip_norm=1.0,
+        precision="float32",
+        seed=seed,
+    )
+    cpu = time.process_time() - cpu
+    found = np.array(result.classes)[result.predict(test["text"]).argmax(axis=1)]
+    return {"seconds": result.history["seconds"].sum(), "cpu": cpu, "accuracy": (found == test["label"]).mean()}
+
+
+def trainer(n, seed, fixed, grouped):
+    import torch
+    import transformers
+
+    from helpers import pretrained
+
+    torch.set_num_threads(THREADS)
+    transformers.set_seed(seed)
+    folder = pretrained.weight_file("minilm", "model.safetensors").parent
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    train, test = rows(n, seed, fixed)
+    classes = sorted(set(train["label"]))
+
+    def examples(frame):
+        ids = tokenizer(frame["text"].tolist(), truncation=True, max_length=LONGEST)["input_ids"]
+        labels = frame["label"].map(classes.index)
+        return [{"input_ids": row, "labels": label} for row, label in zip(ids, labels, strict=True)]
+
+    train, test = examples(train), examples(test)
+    cpu = time.process_time()
+    model = mean_classifier(transformers.AutoModel.from_pretrained(folder, local_files_only=True), len(classes))
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = transformers.TrainingArguments(
+            output_dir=folder,
+            num_train_epochs=EPOCHS,
+            per_device_train_batch_size=BATCH,
+            learning_rate=RATE,
+            weight_decay=0.01,
+            warmup_steps=round(0.1 * EPOCHS * -(-n // BATCH)),
+            max_grad_norm=1.0,
+            seed=seed,
+            use_cpu=True,
+            report_to="none",
+            save_strategy="no",
+            logging_strategy="no",
+            disable_tqdm=True,
+            dataloader_pin_memory=False,
+            **grouping(transformers, grouped),
+        )
+        loop = transformers.Trainer(
+            model=model,
+            args=arguments,
+            train_dataset=train,
+            data_collator=transformers.DataCollatorWithPadding(tokenizer),
+        )
+        seconds = loop.train().metrics["train_runtime"]
+        cpu = time.process_time() - cpu
+        found = loop.predict(test)  # grouped by length it goes through the test rows in an order of its own
+    right = found.predictions.argmax(axis=1) == found.label_ids
+    return {"seconds": seconds, "cpu": cpu, "accuracy": right.mean()}
+
+
+def mean_classifier(encoder, n_classes):
+    """Our model in PyTorch: scores of the classes from the mean of the tokens' vectors, scaled to one length."""
+    import torch
+
+    class Classifier(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.encoder = encoder
+            self.head = torch.nn.Linear(encoder.config.hidden_size, n_classes)
+            torch.nn.init.xavier_uniform_(self.head.weight)
+            torch.nn.init.zeros_(self.head.bias)
+
+        def forward(self, input_ids, attention_mask, labels=None):
+            hidden = self.encoder(input_ids, attention_mask=attention_mask).last_hidden_state
+            mask = attention_mask.unsqueeze(-1).to(hidden.dtype)
+            vector = torch.nn.functional.normalize((hidden * mask).sum(1) / mask.sum(1), dim=1)
+            scores = self.head(torch.nn.functional.dropout(vector * vector.shape[1] ** 0.5, 0.1, self.training))
+            return {"loss": torch.nn.functional.cross_entropy(scores, labels), "logits": scores}
+
+    return Classifier()
+
+
+def grouping(transformers, grouped):
+    """The setting that batches texts of like length, which Transformers 5 calls otherwise than 4."""
+    if not grouped:
+        return {}
+    if hasattr(transformers.TrainingArguments, "group_by_length"):
+        return {"group_by_length": True}
+    return {"train_sampling_strategy": "group_by_length"}
+
+
+# ---- processes ------------------------------------------------------------------------------------------------------
+
+
+def serve():
+    """Answer requests, a line of JSON each, until none comes: a process that has everything loaded."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what libraries print
+    for line in sys.stdin:
+        name, *given = json.loads(line)
+        found = globals()[name](*given)
+        answers.write(json.dumps({key: float(value) for key, value in found.items()}) + "\n")
+        answers.flush()
+
+
+class Side:
+    """A process that serves: ask it, and wait for the answer."""
+
+    def __init__(self):
+        environment = os.environ | {
+            "OMP_NUM_THREADS": str(THREADS),
+            "TF_NUM_INTRAOP_THREADS": str(THREADS),
+            "TF_NUM_INTEROP_THREADS": "1",
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+        }
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.fine_tuning", "--serve"],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+
+    def ask(self, *request):
+        self.process.stdin.write(json.dumps(request) + "\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        if not answer:
+            sys.exit(f"the process that should run {request} ended: is the extra peers installed?")
+        return json.loads(answer)
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def memory(n, method):
+    """Peak of the process in GiB after one epoch at the longest length, beside its size before training."""
+    import resource
+
+    from helpers import pretrained
+
+    def peak():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+    pretrained.encoder("minilm")
+    before = peak()
+    ours(n, 0, True, method)
+    return {"before": before, "peak": peak()}
+
+
+def rate(size=2048, times=5):
+    """Floating-point operations a second of a float32 matrix product, the best of several."""
+    import keras
+
+    matrix = keras.random.normal((size, size))
+    seconds = []
+    for _ in range(times):
+        start = time.perf_counter()
+        keras.ops.convert_to_numpy(keras.ops.matmul(matrix, matrix)[0, 0])
+        seconds.append(time.perf_counter() - start)
+    return {"rate": 2 * size**3 / min(seconds)}
+
+
+def operations(n):
+    """Operations of training on n texts of 64 tokens: 6 a weight and token (2 forwards, 4 back; Kaplan et al. 2020,
+    §2.1) for the matrices of MiniLM's six layers, and the two products of attention, tokens · width each."""
+    layers, width, inner = 6, 384, 1536
+    matrices = layers * (4 * width**2 + 2 * width * inner)
+    return EPOCHS * n * LONGEST * 6 * (matrices + 2 * layers * LONGEST * width)
+
+
+# ---- report ---------------------------------------------------------------------------------------------------------
+
+
+def compare(n, seeds, fixed_seeds):
+    sides = {"ours": Side(), "peer": Side()}
+    requests = {"ours": ["ours"], "Trainer": ["trainer"], "Trainer, group_by_length": ["trainer"]}
+    speeds = {}
+    for setting, arms in ARMS.items():
+        fixed = setting != "natural length"
+        found = {arm: [] for arm in arms}
+        for seed in range(fixed_seeds if fixed else seeds):
+            for arm in arms if seed % 2 == 0 else arms[::-1]:
+                request = [*requests[arm], n, seed, fixed] + ([arm.endswith("length")] if arm != "ours" else [])
+                found[arm].append(sides["ours" if arm == "ours" else "peer"].ask(*request))
+        speeds[setting] = table(setting, n, found)
+    total = sides["ours"].ask("rate")["rate"]
+    share = operations(n) / speeds["one fixed length"] / total
+    print(f"\nmatrix products of training: {share:.0%} of the {total / 1e9:.0f} billion operations a second that one")
+    print(f"product of two 2,048 × 2,048 matrices reaches on {THREADS} threads (operations counted, see the code)")
+    for side in sides.values():
+        side.close()
+
+
+def table(setting, n, found):
+    """Print medians over seeds and the bars; returns our median seconds."""
+    print(f"\n{setting}: {n:,} texts, {EPOCHS} epochs, batches of {BATCH}, {len(found['ours'])} seeds")
+    print(f"{'':28}{'texts/s':>10}{'per CPU s':>11}{'accuracy':>10}{'ours, times as fast':>21}{'by CPU':>9}")
+    base = {key: np.array([run[key] for run in found["ours"]]) for key in ("seconds", "cpu", "accuracy")}
+    for arm, runs in found.items():
+        values = {key: np.array([run[key] for run in runs]) for key in base}
+        wall, cpu = (np.median(values[key] / base[key]) for key in ("seconds", "cpu"))
+        texts = [EPOCHS * n / np.median(values[key]) for key in ("seconds", "cpu")]
+        print(f"{arm:28}{texts[0]:10.1f}{texts[1]:11.1f}{values['accuracy'].mean():10.4f}{wall:21.2f}{cpu:9.2f}")
+        if arm == "Trainer":
+            bar, gap = wall, base["accuracy"].mean() - values["accuracy"].mean()
+    print(f"bar: at least {1.5 if setting == 'natural length' else 0.8} times as fast as Trainer: {bar:.2f}")
+    print(f"bar: accuracy within .01 of Trainer's, or above: {gap:+.4f}", flush=True)
+    return np.median(base["seconds"])
+
+
+def others(n):
+    print(f"\npeak memory, {n} texts of {LONGEST} tokens in batches of {BATCH}, a process each, GiB")
+    for method in ("full", "lora"):
+        side = Side()
+        found = side.ask("memory", n, method)
+        side.close()
+        print(f"{method:28}{found['peak']:10.2f}   {found['peak'] - found['before']:.2f} over the loaded encoder")
+    command = [
+        sys.executable,
+        "-c",
+        "import time; t = time.perf_counter(); import helpers; print(time.perf_counter() - t)",
+    ]
+    seconds = min(float(subprocess.run(command, capture_output=True, check=True).stdout) for _ in range(3))
+    print(f"bar: import helpers takes under .5 s: {1000 * seconds:.1f} ms")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--texts", type=int, default=2_000)
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--fixed-seeds", type=int, default=1)
+    options = parser.parse_args()
+    if options.serve:
+        serve()
+    else:
+        compare(options.texts, options.seeds, options.fixed_seeds)
+        others(128)

@@ -1,0 +1,327 @@
+"""A table of your own: read and checked, its language, a fair sample, and a model in files that anyone can reload.
+
+`read` answers each fault in one sentence. A model is kept as a Keras file beside a small JSON file that says how texts
+become its inputs, so that `load` gives back the same predictions, whether it is an encoder or TF-IDF.
+"""
+
+import contextlib
+import difflib
+import io
+import json
+import re
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.special import softmax
+
+from helpers import cleaning, privacy
+from helpers.datasets import DataError, _decode
+
+ROWS, LABELS, LEAST = (50, 1_000_000), (2, 50), 5  # what the notebook takes; LEAST rows a label
+
+
+# ---- in -------------------------------------------------------------------------------------------------------------
+
+
+def read(path, text_column="text", label_column="label"):
+    """A table as a DataFrame text, label; the index `row` counts its data rows from 1.
+
+    path    : CSV (comma, semicolon or tab), TSV, JSONL, Parquet or Excel (first sheet), in UTF-8, UTF-16, GB18030,
+              Latin-1 or another common encoding
+    labels  : become strings without white space at the ends; "None" and "NA" are labels like others
+    errors  : DataError, one sentence that names the culprit and what would be right: no such file, unknown ending, file
+              empty or unreadable, no such column, empty texts or labels, fewer than 50 rows or more than a million, one
+              label or more than fifty, a label with fewer than five rows
+    """
+    path = Path(path)
+    table = _table(path)
+    table.columns = [str(name).strip() for name in table.columns]
+    if text_column == label_column:
+        raise DataError(f"text_column and label_column are both {text_column!r}: name two different columns")
+    for parameter, column in (("text_column", text_column), ("label_column", label_column)):
+        if column not in table:
+            raise DataError(f"{path.name} has no column {column!r}: {_nearest(column, list(table), parameter)}")
+    frame = table[[text_column, label_column]].set_axis(["text", "label"], axis=1)
+    frame.index = pd.RangeIndex(1, len(frame) + 1, name="row")
+    for column, named in (("text", text_column), ("label", label_column)):
+        empty = frame[column].isna() | (frame[column].astype(str).str.strip() == "")
+        if empty.any():
+            raise DataError(
+                f"{path.name}: column {named!r} is empty in {empty.sum():,} of {len(frame):,} rows, first in data row "
+                f"{empty.idxmax():,}: fill these in or take the rows out"
+            )
+    if not ROWS[0] <= len(frame) <= ROWS[1]:
+        raise DataError(f"{path.name} has {len(frame):,} rows: {ROWS[0]} to {ROWS[1]:,} are right")
+    frame = frame.astype(str).assign(label=frame["label"].astype(str).str.strip())
+    check_labels(frame["label"], f"{path.name}, column {label_column!r}")
+    return frame
+
+
+def check_labels(labels, where):
+    """DataError, one sentence that begins with `where`, unless there are 2 to 50 labels with five rows or more each."""
+    counts = pd.Series(labels).value_counts()
+    if len(counts) < LABELS[0]:
+        raise DataError(f"{where}: every label is {counts.index[0]!r}, and a classifier needs two to fifty labels")
+    if len(counts) > LABELS[1]:
+        raise DataError(
+            f"{where} holds {len(counts):,} different labels, such as {counts.index[-1][:30]!r}: two to fifty are right"
+        )
+    if counts.iloc[-1] < LEAST:
+        raise DataError(
+            f"{where}: label {counts.index[-1]!r} stands on {counts.iloc[-1]} rows, and {LEAST} or more are right: "
+            "add rows, join it to another label, or take it out"
+        )
+
+
+def _nearest(column, columns, parameter):
+    """What would be right in place of a column that is not there."""
+    lower = {name.lower(): name for name in columns}
+    if near := difflib.get_close_matches(column.lower(), lower, n=1, cutoff=0.5):
+        return f"did you mean {parameter}={lower[near[0]]!r}?"
+    return f"set {parameter} to one of {', '.join(map(repr, columns[:10]))}"
+
+
+def _table(path):
+    kind = path.suffix.lower()
+    if not path.is_file():
+        raise DataError(f"there is no file {path}: give the path of a table, seen from the folder you start in")
+    if kind not in READERS:
+        raise DataError(f"{path.name} ends in {kind!r}: take a file that ends in {', '.join(READERS)}")
+    if not path.stat().st_size:
+        raise DataError(f"{path.name} is empty: take a table with a line of column names and {ROWS[0]} rows or more")
+    try:
+        return READERS[kind](path)
+    except DataError:
+        raise
+    except Exception as error:  # whatever a parser finds wrong becomes one sentence
+        reason = " ".join(str(error).split())[:150]
+        raise DataError(f"{path.name} cannot be read as a {kind} file, save it anew: {reason}") from error
+
+
+def _text(path):
+    raw = path.read_bytes()
+    if b"\0" in raw[:1000] and not raw.startswith((b"\xff\xfe", b"\xfe\xff")):  # UTF-16 without its mark
+        return raw.decode("utf-16-be" if raw[0] == 0 else "utf-16-le")
+    return _decode(raw, path.name)
+
+
+def _csv(path):
+    text = _text(path)
+    header = text[: text.find("\n")]
+    table = pd.read_csv(io.StringIO(text), sep=max(",;\t", key=header.count), dtype=str, keep_default_na=False)
+    if not isinstance(table.index, pd.RangeIndex):
+        raise DataError(f"{path.name} has rows with more fields than column names: put quotes round texts with commas")
+    return table
+
+
+READERS = {
+    ".csv": _csv,
+    ".tsv": _csv,
+    ".jsonl": lambda path: pd.read_json(io.StringIO(_text(path)), lines=True, dtype=False),
+    ".parquet": pd.read_parquet,
+    ".xlsx": lambda path: pd.read_excel(path, dtype=str, keep_default_na=False),
+}
+
+SCRIPTS = {
+    "Latin": "A-Za-z\u00c0-\u024f",
+    "Han": "\u4e00-\u9fff",
+    "kana": "\u3040-\u30ff",
+    "Hangul": "\uac00-\ud7af",
+    "Cyrillic": "\u0400-\u04ff",
+    "Arabic": "\u0600-\u06ff",
+    "Thai": "\u0e00-\u0e7f",
+}
+
+
+def scripts(texts):
+    """Share of each script among the letters of the texts: Series, the commonest first, summing to 1.
+
+    >>> scripts(["房间很好ok", "太差了"]).round(2).to_dict()
+    {'Han': 0.78, 'Latin': 0.22}
+    """
+    joined = "".join(texts)
+    counts = pd.Series({name: len(re.findall(f"[{letters}]", joined)) for name, letters in SCRIPTS.items()})
+    return counts[counts > 0].sort_values(ascending=False) / max(counts.sum(), 1)
+
+
+def language(texts):
+    """What the texts are written in, as far as the choice of a model needs it: (language, units).
+
+    language : "English" where most letters are Latin and one word in five or more is a common English one (the, of, is
+               …); "Chinese" where most letters are Han; else "other"
+    units    : what TF-IDF counts: "zh" (characters) where the script has no spaces, else "en" (words)
+
+    >>> language(["the room was good", "not for me"]), language(["das Zimmer war gut"]), language(["房间很好"])
+    (('English', 'en'), ('other', 'en'), ('Chinese', 'zh'))
+    """
+    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+
+    share = scripts(texts)
+    words = re.findall(r"[a-z]+", " ".join(texts).lower())
+    common = np.mean([word in ENGLISH_STOP_WORDS for word in words]) if words else 0
+    dense = share.reindex(["Han", "kana", "Thai"]).sum() > 0.5
+    if share.get("Han", 0) > 0.5 and share.get("kana", 0) < 0.1:
+        return "Chinese", "zh"
+    return ("English" if share.get("Latin", 0) > 0.5 and common >= 0.2 else "other"), ("zh" if dense else "en")
+
+
+def prepare(texts, masked):
+    """Texts as the model reads them, in training and later: normalised, personal data masked if wanted; a list."""
+    plain = [cleaning.normalise(text) for text in texts]
+    return [privacy.mask(text) for text in plain] if masked else plain
+
+
+def sample(frame, n, *, least=LEAST, seed=0):
+    """n rows drawn at random, in the order of the frame, with `least` of each label (or all it has) among them.
+
+    frame : column label; n ≥ least · labels, else ValueError; n at or above its rows gives the frame itself
+    """
+    if n < least * frame["label"].nunique():
+        raise ValueError(f"{n} rows are too few for {frame['label'].nunique()} labels: take {least} a label or more")
+    drawn = frame.sample(frac=1, random_state=seed)
+    first = drawn.groupby("label").cumcount() < least
+    return frame.loc[frame.index.isin(pd.concat([drawn[first], drawn[~first]]).index[:n])]
+
+
+def recommend(n_rows, n_pool, n_labels):
+    """Which method should choose n_rows of a pool, and why: (method, reason), by the decision table of notebook 06.
+
+    n_rows : 0 is no budget
+    method : "all", "random", "agreement" or "herding"
+
+    >>> recommend(500, 5000, 2)[0], recommend(500, 5000, 7)[0], recommend(0, 5000, 2)[0]
+    ('herding', 'random', 'all')
+    """
+    if not n_rows or n_rows >= n_pool:
+        return "all", "no budget below the rows there are: leaving rows out gained nothing in notebook 06"
+    if n_labels > 2:
+        return "random", "with more than two labels no method has been shown to beat it"
+    if n_rows * 5 > n_pool:
+        return "random", "more than a fifth of the pool: choosing gained a hundredth or less there"
+    if n_rows < 50 or n_rows > 1000:
+        return "random", "no method has been shown to beat it clearly below 50 or above 1,000 rows"
+    if n_rows < 100:
+        return "agreement", "of two labels and at least five times the rows, it beat random in both languages"
+    return "herding", "of two labels and at least five times the rows, it beat random in both languages"
+
+
+# ---- models as files ------------------------------------------------------------------------------------------------
+
+
+def vectoriser(units, most=50_000):
+    """TF-IDF as in `probe.tfidf`, of the commonest terms; units "en" counts words and pairs, "zh" characters."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    return TfidfVectorizer(
+        analyzer={"en": "word", "zh": "char"}[units], ngram_range=(1, 2), sublinear_tf=True, max_features=most
+    )
+
+
+def tfidf_network(fitted, classifier):
+    """A fitted `vectoriser` and logistic regression as one Keras model, from terms and counts to a score per class.
+
+    inputs  : term_ids int (n, width), 1 + column of each different term of a text, 0 where none is left; counts (n,
+              width), how often it occurs
+    returns : Keras model; the softmax of its scores is `classifier.predict_proba(fitted.transform(texts))`
+    """
+    import keras
+
+    ops, coefficients, bias = keras.ops, classifier.coef_, classifier.intercept_
+    if len(coefficients) == 1:  # two classes: scikit-learn keeps the scores of the second alone
+        coefficients, bias = np.vstack([0 * coefficients, coefficients]), np.append(0, bias)
+    classes, terms = coefficients.shape
+    term_ids = keras.Input((None,), dtype="int32", name="term_ids")
+    counts = keras.Input((None,), dtype="float32", name="counts")
+    idf = keras.layers.Embedding(terms + 1, 1, name="idf")
+    weights = keras.layers.Embedding(terms + 1, classes, name="weights")
+    scores = keras.layers.Dense(classes, name="scores")
+    heard = ops.where(counts > 0, 1 + ops.log(ops.maximum(counts, 1)), 0) * ops.squeeze(idf(term_ids), -1)
+    heard = heard / ops.maximum(ops.sqrt(ops.sum(heard**2, axis=1, keepdims=True)), 1e-12)
+    summed = ops.sum(weights(term_ids) * ops.expand_dims(heard, -1), axis=1)
+    model = keras.Model({"term_ids": term_ids, "counts": counts}, scores(summed), name="tfidf")
+    idf.set_weights([np.append(0, fitted.idf_)[:, None]])
+    weights.set_weights([np.vstack([np.zeros(classes), coefficients.T])])
+    scores.set_weights([np.eye(classes), bias])
+    return model
+
+
+def predictor(model, about):
+    """Function from texts to probabilities, DataFrame (n, classes).
+
+    about : dict classes, masked, and either encoder, max_tokens or analyzer, terms (in the order of the columns)
+    """
+    forward = _encoder_scores if "encoder" in about else _tfidf_scores
+
+    def predict(texts):
+        scores = forward(model, about, prepare(texts, about["masked"]))
+        return pd.DataFrame(softmax(scores.astype(float), axis=1), columns=about["classes"])
+
+    return predict
+
+
+def _encoder_scores(model, about, texts):
+    from helpers import pretrained
+
+    return pretrained.forward(model, pretrained.tokenise(texts, about["encoder"], about["max_tokens"]))
+
+
+def _tfidf_scores(model, about, texts, size=256):
+    from sklearn.feature_extraction.text import CountVectorizer
+
+    counter = CountVectorizer(analyzer=about["analyzer"], ngram_range=(1, 2), vocabulary=about["terms"])
+    found, scores = counter.transform(texts).astype("float32"), [np.empty((0, len(about["classes"])))]
+    for start in range(0, len(texts), size):
+        rows = found[start : start + size]
+        length = np.diff(rows.indptr)
+        width = -(-max(length.max(), 1) // 64) * 64
+        filled = np.arange(width) < length[:, None]
+        term_ids, counts = np.zeros(filled.shape, "int32"), np.zeros(filled.shape, "float32")
+        term_ids[filled], counts[filled] = rows.indices + 1, rows.data
+        scores.append(model.predict_on_batch({"term_ids": term_ids, "counts": counts}))
+    return np.vstack(scores)
+
+
+def save(folder, model, about):
+    """Write model.keras, without the state of its optimiser, and model.json into a folder that exists."""
+    import keras
+
+    keras.Model(model.input, model.output).save(Path(folder) / "model.keras")
+    (Path(folder) / "model.json").write_text(json.dumps(about, ensure_ascii=False), encoding="utf8")
+
+
+def load(folder):
+    """The function of `predictor` again, from the two files that `save` wrote."""
+    import keras
+
+    about = json.loads((Path(folder) / "model.json").read_text(encoding="utf8"))
+    return predictor(keras.saving.load_model(Path(folder) / "model.keras", compile=False), about)
+
+
+# ---- out ------------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def finished(folder):
+    """A new folder to write into, which takes the name `folder` only when the block ends without an error.
+
+    errors : DataError where `folder` exists and is not an earlier result (one with a model.json), which is replaced
+    """
+    folder = Path(folder).absolute()
+    check_output(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as beside:
+        new, old = Path(beside) / "new", Path(beside) / "old"
+        new.mkdir()
+        yield new
+        if folder.exists():
+            folder.rename(old)
+        new.rename(folder)
+
+
+def check_output(folder):
+    """DataError where a folder exists that holds something else than an earlier result."""
+    folder = Path(folder)
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not (folder / "model.json").exists()):
+        raise DataError(f"the output folder {folder.name} holds other files: name one that is new")

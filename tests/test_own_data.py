@@ -1,0 +1,339 @@
+"""A table of one's own: every format and encoding read back, every fault one sentence, models that reload the same."""
+
+import json
+
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from papermill import PapermillExecutionError, execute_notebook
+from sklearn.linear_model import LogisticRegression
+
+from helpers import datasets, duplicates, own_data
+from helpers.datasets import DataError
+from helpers.runner.paths import root
+
+GERMAN = [f"Das Zimmer {i} war schön, größer als üblich; très agréable" for i in range(60)]
+CHINESE = [f"第{i}间房间很干净，服务也不错，下次还会再来" for i in range(60)]
+LABELS = ["ja", "nein"] * 30
+
+
+def table(texts=GERMAN, labels=LABELS):
+    return pd.DataFrame({"text": texts, "label": labels})
+
+
+def written(path, frame, encoding="utf8"):
+    """The frame in the format that the path's ending names."""
+    kind = path.suffix
+    if kind in (".csv", ".tsv"):
+        path.write_bytes(frame.to_csv(index=False, sep="\t" if kind == ".tsv" else ",").encode(encoding))
+    elif kind == ".jsonl":
+        path.write_bytes(frame.to_json(orient="records", lines=True, force_ascii=False).encode(encoding))
+    elif kind == ".parquet":
+        frame.to_parquet(path)
+    else:
+        frame.to_excel(path, index=False)
+    return path
+
+
+# --- read -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("texts", [GERMAN, CHINESE], ids=["German", "Chinese"])
+@pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "parquet", "xlsx"])
+def test_every_format_comes_back(tmp_path, kind, texts):
+    frame = own_data.read(written(tmp_path / f"my.{kind}", table(texts)))
+    assert frame.to_dict("list") == {"text": texts, "label": LABELS}
+    assert frame.index.tolist() == list(range(1, 61))
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+@pytest.mark.parametrize(
+    ("encoding", "texts"),
+    [
+        *(("utf-8-sig", texts) for texts in (GERMAN, CHINESE)),
+        *((name, texts) for name in ("utf-16", "utf-16-le", "utf-16-be") for texts in (GERMAN, CHINESE)),
+        ("gb18030", CHINESE),
+        ("gbk", CHINESE),
+        ("latin-1", GERMAN),
+        ("cp1252", GERMAN),
+    ],
+)
+def test_every_encoding_comes_back(tmp_path, encoding, kind, texts):
+    assert own_data.read(written(tmp_path / f"my.{kind}", table(texts), encoding))["text"].tolist() == texts
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.sampled_from([",", ";", "\t"]), st.text("abé,;\t\"'好 ", min_size=1).filter(str.strip))
+def test_csv_keeps_any_text_whatever_parts_the_fields(tmp_path_factory, separator, text):
+    path = tmp_path_factory.mktemp("csv") / "my.csv"
+    table([text, *GERMAN[1:]]).to_csv(path, index=False, sep=separator)
+    assert own_data.read(path)["text"].iloc[0] == text
+
+
+def test_words_that_look_missing_are_labels_and_white_space_is_none(tmp_path):
+    labels = ["None", " NA", "null ", "nan", "None"] * 12
+    frame = own_data.read(written(tmp_path / "my.csv", table(labels=labels)))
+    assert frame["label"].value_counts().to_dict() == {"None": 24, "NA": 12, "null": 12, "nan": 12}
+
+
+def test_numbers_become_labels_alike_in_every_format(tmp_path):
+    for kind in ("csv", "jsonl", "parquet", "xlsx"):
+        frame = own_data.read(written(tmp_path / f"my.{kind}", table(labels=[1, 0] * 30)))
+        assert frame["label"].unique().tolist() == ["1", "0"]
+
+
+def test_other_columns_are_left_alone(tmp_path):
+    frame = table().rename(columns={"text": "Review text", "label": "stars"}).assign(price=None)
+    assert own_data.read(written(tmp_path / "my.csv", frame), "Review text", "stars")["text"].tolist() == GERMAN
+
+
+def changed(column, at, value):
+    """The good table with one value changed."""
+    frame = table()
+    frame.loc[at, column] = value
+    return frame
+
+
+FAULTS = {
+    "column, near": (table(), {"text_column": "txt"}, "no column 'txt': did you mean text_column='text'?"),
+    "column, case": (table(), {"label_column": "Label"}, "did you mean label_column='label'?"),
+    "column, far": (table(), {"label_column": "sentiment"}, "set label_column to one of 'text', 'label'"),
+    "one column": (table(), {"label_column": "text"}, "both 'text': name two different columns"),
+    "empty text": (changed("text", 6, "  "), {}, "'text' is empty in 1 of 60 rows, first in data row 7: fill"),
+    "no text": (changed("text", 0, None), {}, "'text' is empty in 1 of 60 rows, first in data row 1: fill"),
+    "no label": (changed("label", 59, None), {}, "'label' is empty in 1 of 60 rows, first in data row 60: fill"),
+    "few rows": (table().head(49), {}, "has 49 rows: 50 to 1,000,000 are right"),
+    "one label": (table(labels=["ja"] * 60), {}, "every label is 'ja', and a classifier needs two to fifty"),
+    "many labels": (table(labels=range(60)), {}, "holds 60 different labels, such as '59': two to fifty are right"),
+    "rare label": (changed("label", 3, "vielleicht"), {}, "label 'vielleicht' stands on 1 rows, and 5 or more"),
+}
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet", "xlsx"])
+@pytest.mark.parametrize("fault", FAULTS)
+def test_each_fault_is_one_sentence(tmp_path, fault, kind):
+    frame, columns, said = FAULTS[fault]
+    with pytest.raises(DataError) as caught:
+        own_data.read(written(tmp_path / f"my.{kind}", frame), **columns)
+    sentence = str(caught.value)
+    assert said in sentence
+    assert sentence.startswith("my.") or fault == "one column"
+    assert "\n" not in sentence
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("my.docx", b"text,label\n", "my.docx ends in '.docx': take a file that ends in .csv, .tsv, .jsonl"),
+        ("my", b"text,label\n", "ends in ''"),
+        ("my.csv", b"", "my.csv is empty: take a table"),
+        ("my.csv", b"text,label\n", "my.csv has 0 rows"),
+        ("my.csv", b'text,label\n"open,yes\n', "my.csv cannot be read as a .csv file, save it anew"),
+        ("my.csv", b"text,label\na,b,c\nd,e,f\n", "more fields than column names: put quotes"),
+        ("my.jsonl", b'{"text": "a"\n', "my.jsonl cannot be read as a .jsonl file"),
+        ("my.parquet", b"text,label\n", "my.parquet cannot be read as a .parquet file"),
+        ("my.xlsx", b"text,label\n", "my.xlsx cannot be read as a .xlsx file"),
+    ],
+)
+def test_files_that_cannot_be_read(tmp_path, name, content, said):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError) as caught:
+        own_data.read(tmp_path / name)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(DataError, match=r"there is no file .*nowhere\.csv: give the path"):
+        own_data.read(tmp_path / "nowhere.csv")
+
+
+def test_more_than_a_million_rows(tmp_path, monkeypatch):
+    monkeypatch.setattr(own_data, "ROWS", (50, 59))
+    with pytest.raises(DataError, match="has 60 rows: 50 to 59 are right"):
+        own_data.read(written(tmp_path / "my.csv", table()))
+
+
+# --- language, sample, advice -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        (["this is not what i had in mind when i bought it", "a very good film"], ("English", "en")),
+        (GERMAN, ("other", "en")),
+        (["le film est très bon et je ne regrette pas de l'avoir vu"], ("other", "en")),
+        (CHINESE, ("Chinese", "zh")),
+        (["とても良い映画でした、また見たいです"], ("other", "zh")),
+        (["очень хороший фильм"], ("other", "en")),
+        (["12345 !!!"], ("other", "en")),
+    ],
+)
+def test_language(texts, expected):
+    assert own_data.language(texts) == expected
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(10, 99), st.integers(0, 5))
+def test_a_sample_has_its_size_some_of_each_label_and_the_order_of_the_frame(n, seed):
+    frame = pd.DataFrame({"label": ["rare"] * 5 + ["common"] * 95}).sample(frac=1, random_state=1)
+    drawn = own_data.sample(frame, n, seed=seed)
+    assert len(drawn) == n
+    assert (drawn["label"] == "rare").sum() == 5
+    assert drawn.index.tolist() == [row for row in frame.index if row in set(drawn.index)]
+
+
+def test_a_sample_too_small_for_its_labels_is_refused():
+    with pytest.raises(ValueError, match="9 rows are too few for 2 labels"):
+        own_data.sample(pd.DataFrame({"label": list("ab") * 20}), 9)
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "n_pool", "n_labels", "method"),
+    [
+        (0, 5000, 2, "all"),
+        (5000, 5000, 2, "all"),
+        (40, 5000, 2, "random"),
+        (50, 5000, 2, "agreement"),
+        (100, 5000, 2, "herding"),
+        (1000, 5000, 2, "herding"),
+        (1001, 50_000, 2, "random"),
+        (500, 2000, 2, "random"),
+        (500, 5000, 3, "random"),
+    ],
+)
+def test_random_is_recommended_wherever_nothing_was_shown_to_win(n_rows, n_pool, n_labels, method):
+    assert own_data.recommend(n_rows, n_pool, n_labels)[0] == method
+
+
+# --- models as files --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_labels", [2, 3])
+@pytest.mark.parametrize(("units", "texts"), [("en", GERMAN), ("zh", CHINESE)])
+def test_the_network_of_tfidf_is_scikit_learns_model(units, texts, n_labels):
+    labels = np.array(["a", "b", "c"][:n_labels] * 30)[:60]
+    fitted = own_data.vectoriser(units, most=200)
+    model = LogisticRegression(C=10).fit(fitted.fit_transform(texts), labels)
+    about = {
+        "classes": model.classes_.tolist(),
+        "masked": False,
+        "analyzer": fitted.analyzer,
+        "terms": fitted.get_feature_names_out().tolist(),
+    }
+    predict = own_data.predictor(own_data.tfidf_network(fitted, model), about)
+    asked = own_data.prepare([*texts, "nothing known 123", "x" * 3000 + " ".join(texts)], False)
+    np.testing.assert_allclose(predict(asked), model.predict_proba(fitted.transform(asked)), atol=1e-6)
+    assert predict([]).shape == (0, n_labels)
+
+
+def test_a_tfidf_model_reloads_to_the_same_predictions(tmp_path):
+    fitted = own_data.vectoriser("zh")
+    model = LogisticRegression().fit(fitted.fit_transform(CHINESE), LABELS)
+    terms = fitted.get_feature_names_out().tolist()
+    about = {"classes": ["ja", "nein"], "masked": True, "analyzer": "char", "terms": terms}
+    network = own_data.tfidf_network(fitted, model)
+    own_data.save(tmp_path, network, about)
+    before, after = own_data.predictor(network, about)(CHINESE), own_data.load(tmp_path)(CHINESE)
+    pd.testing.assert_frame_equal(after, before, rtol=0, atol=0)
+
+
+def test_an_encoder_reloads_to_the_same_predictions_without_its_optimiser(tmp_path):
+    import keras
+    from keras import ops
+
+    ids = {name: keras.Input((None,), dtype="int32", name=name) for name in ("token_ids", "padding_mask")}
+    table_ = keras.layers.Embedding(128_010, 4)(ids["token_ids"])
+    pooled = ops.sum(table_ * ops.expand_dims(ops.cast(ids["padding_mask"], "float32"), -1), axis=1)
+    model = keras.Model(ids, keras.layers.Dense(2)(pooled))
+    model.compile("adamw", "mse")
+    model.optimizer.build(model.trainable_variables)
+    about = {"classes": ["ja", "nein"], "masked": False, "encoder": "use", "max_tokens": 32}
+    own_data.save(tmp_path, model, about)
+    before, after = own_data.predictor(model, about)(GERMAN), own_data.load(tmp_path)(GERMAN)
+    pd.testing.assert_frame_equal(after, before, rtol=0, atol=0)
+    assert (tmp_path / "model.keras").stat().st_size < 1.5 * 4 * 4 * 128_010
+
+
+def test_texts_are_masked_before_the_model_reads_them():
+    assert own_data.prepare(["Ｃａｌｌ  13800138000"], True) == ["Call [PHONE]"]
+    assert own_data.prepare(["Ｃａｌｌ  13800138000"], False) == ["Call 13800138000"]
+
+
+# --- out --------------------------------------------------------------------------------------------------------------
+
+
+def test_nothing_half_written_stays(tmp_path):
+    with pytest.raises(RuntimeError), own_data.finished(tmp_path / "result") as folder:
+        (folder / "chosen.csv").write_text("half")
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_earlier_result_is_replaced_only_at_the_end(tmp_path):
+    target = tmp_path / "deep" / "result"
+    for content in ("first", "second"):
+        with own_data.finished(target) as folder:
+            (folder / "model.json").write_text(json.dumps(content))
+            assert not target.exists() or "first" in (target / "model.json").read_text()
+    assert json.loads((target / "model.json").read_text()) == "second"
+    assert [path.name for path in target.parent.iterdir()] == ["result"]
+
+
+def test_a_folder_with_other_files_is_never_touched(tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(DataError, match="holds other files: name one that is new"), own_data.finished(tmp_path):
+        raise AssertionError
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+# --- the notebook -----------------------------------------------------------------------------------------------------
+
+NOTEBOOK = root() / "notebooks" / "19_your_own_data.ipynb"
+
+
+def reviews(n, seed):
+    """Distinct Chinese reviews, n of each label."""
+    frame = datasets.load("reviews_zh").drop_duplicates("text")
+    frame = frame[frame["text"].str.len() > 20]
+    return frame.groupby("label").sample(n, random_state=seed)[["text", "label"]]
+
+
+def test_the_notebook_keeps_copies_on_one_side_and_each_row_once(tmp_path, monkeypatch):
+    """All its code on a small table, in which many texts stand several times, exactly or nearly."""
+    once = reviews(30, 0)
+    chain = [once.assign(text=once["text"] + "真的" * n) for n in (1, 2)]
+    pd.concat([once, *chain, reviews(15, 1)]).to_csv(tmp_path / "my.csv", index=False, encoding="gb18030")
+    given = {"table": str(tmp_path / "my.csv"), "threshold": 0.9, "epochs": 1, "n_rows": 40, "drop_suspects": True}
+    shown = {"display": lambda *_: None}
+    monkeypatch.setattr("helpers.plots.show", lambda *_, **__: None)
+    for cell in nbformat.read(NOTEBOOK, 4).cells:
+        if cell.cell_type == "code":
+            exec(compile(cell.source, cell.id, "exec"), shown)
+        if "parameters" in cell.metadata.get("tags", []):
+            shown |= given
+
+    result = tmp_path / "my_results"
+    chosen, rejected = (pd.read_csv(result / f"{name}.csv", index_col="row") for name in ("chosen", "rejected"))
+    raw = own_data.read(tmp_path / "my.csv")
+    assert sorted([*chosen.index, *rejected.index]) == raw.index.tolist()
+    assert rejected["reason"].ne("").all()
+    clean = shown["kept"]
+    pairs = duplicates.near_pairs(clean["text"].tolist(), 0.9)
+    parts = clean["part"].to_numpy()
+    assert (parts[pairs["first"]] == parts[pairs["second"]]).all()
+    assert not clean["text"].map(datasets.text_key).duplicated().any()
+    assert (chosen["part"] == "train").sum() <= 40
+    texts = chosen.loc[chosen["part"] == "test", "text"]
+    pd.testing.assert_frame_equal(own_data.load(result)(texts), shown["predict"][shown["winner"]](texts), atol=1e-6)
+
+
+def test_papermill_ends_with_the_sentence(tmp_path):
+    path = written(tmp_path / "my.csv", table())
+    with pytest.raises(
+        PapermillExecutionError, match=r"my\.csv has no column 'txt': did you mean text_column='text'\?"
+    ):
+        execute_notebook(NOTEBOOK, None, {"table": str(path), "text_column": "txt"}, progress_bar=False)
