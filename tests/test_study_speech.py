@@ -66,8 +66,9 @@ def best_path(scores, said, penalty):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_spelling_is_the_best_of_all_paths(seed):
-    words, penalty = ["no", "on", "oo"], 0.5
+@pytest.mark.parametrize("penalty", [0.5, -2.0])  # the second makes two words of what is one under the first
+def test_spelling_is_the_best_of_all_paths(seed, penalty):
+    words = ["no", "on", "oo"]
     logits = np.random.default_rng(seed).normal(size=(1, 4, 28)).astype(np.float32)
     logits[..., [0, 1, *speech.encode("no")]] += 3
     scores = np.asarray(ops.log_softmax(logits))[0]
