@@ -70,14 +70,14 @@ def instruction(form, title, tune):
 def poems():
     """Poems with instruction, answer and part: pretrain, tune, valid, test, no author in two parts.
 
-    Left out are repeats and, but for pretraining, poems with no title or tune and those of more than 72 characters,
+    Left out are repeats and, but for pretraining, poems with no title or tune and those of more than 71 characters,
     which the context of 96 tokens does not hold with their instruction.
     """
     frame = datasets.load("poems").query("repeat == ''")
     frame = frame.assign(part=datasets.split(frame, {"pretrain": 0.72, "tune": 0.14, "valid": 0.04, "test": 0.1}))
     asked = [instruction(*row) for row in frame[["label", "title", "tune"]].itertuples(index=False)]
     frame = frame.assign(answer=frame["text"].str.replace("\n", ""), instruction=asked)
-    usable = ~frame["instruction"].str.contains("《》") & (frame["answer"].str.len() <= 72)
+    usable = ~frame["instruction"].str.contains("《》") & (frame["answer"].str.len() <= 71)
     return frame[usable | (frame["part"] == "pretrain")]
 
 
@@ -134,8 +134,11 @@ def masked(pairs, *, mask=True, length=CONTEXT):
 
 
 def prompt(text):
-    """Ids of the template around an instruction: <end> <user> … <poet>, after which the poem begins."""
-    return [END, USER, *encode(text), POET]
+    """Ids of the template around an instruction: <end> <user> … <poet> <end>, after which the poem begins.
+
+    The last <end> is what every poem of pretraining came after; <user> and <poet> are new to the pretrained model.
+    """
+    return [END, USER, *encode(text), POET, END]
 
 
 def pairs(frame, asked=True):
