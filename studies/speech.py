@@ -1,0 +1,399 @@
+"""Which recordings to fine-tune a speech recogniser on: accents, speeds, noise, wrong transcripts.
+
+Questions  : settings  Which learning rate and number of epochs? Judged on voices that no other question reads.
+             variety   96 or 48 clips: one accent at one speed in quiet, or various ones; drawn at random from the pool
+                       as it was collected, drawn evenly (stratified), or those that the pretrained model finds hardest.
+             noisy     The same clips with noise in half of them, in none, in all; or the quiet half alone.
+             wrong     A fifth of the transcripts belongs to another clip: kept, removed, looked for by the loss of the
+                       pretrained model, or never there.
+Prediction : Varied clips beat uniform ones by far, accents more than speeds. An even draw beats a random one on rare
+             accents and speeds alone. Noisy clips help in noise and hardly hurt in quiet: to remove them costs words.
+             Wrong transcripts cost two points or more; the loss finds most of them.
+Fair       : all arms start from the same weights, see the same number of clips (but "the quiet half", "removed" and
+             "found", which are what is left after removal) and as many epochs; within a seed the arms of noisy and of
+             wrong share their clips. Test voices, phrases and babble are never trained on. Test noise is the same
+             for every arm.
+"""
+
+import hashlib
+import time
+from functools import cache
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from helpers import audio, datasets
+
+USES = ["datasets", "audio"]
+DATA = ["speech"]
+WEIGHTS = datasets.DATA / "weights" / "speech.safetensors"
+SHA256 = "f61386848b606ca009cfa8b3f9cc778a11d7887901a6513f5ead1f23a78f6751"  # in the code, so that other weights make results stale
+ALPHABET = " abcdefghijklmnopqrstuvwxyz"  # number 0 is the blank, so the space is 1
+BINS, WINDOW, HOP = 40, 256, 64  # mel bins; samples a window (32 ms) and from one to the next (8 ms)
+LEVELS = {"quiet": None, "10 dB": 10.0, "0 dB": 0.0}
+KINDS = ["white", "pink", "babble"]  # the third is not in any training clip
+SLOW, NORMAL, FAST = 120, 175, 300
+COMMON = "en"  # the accent of half of the pool
+NOISY, WRONG = 0.5, 0.2
+ARMS = {
+    "variety": ["uniform", "stratified", "random", "hardest", "accents", "speeds", "noise"],
+    "noisy": ["kept", "removed", "the quiet half", "all noisy"],
+    "wrong": ["kept", "removed", "found", "never there"],
+}
+GRID = [
+    dict(zip(("question", "method", "n", "rate", "epochs", "seed"), cell, strict=True))
+    for cell in [
+        *(
+            ("settings", "random", 96, rate, epochs, seed)
+            for rate in (1e-3, 3e-4)
+            for epochs in (10, 25)
+            for seed in (100, 101)
+        ),
+        ("variety", "untuned", 0, 0.0, 0, 0),
+        *(
+            (question, method, 96, 1e-3, 25, seed)
+            for seed in range(5)
+            for question, methods in ARMS.items()
+            for method in methods
+        ),
+        *(("variety", method, 48, 1e-3, 25, seed) for seed in range(5) for method in ARMS["variety"][:3]),
+        *(("variety", "whole pool", 480, 1e-3, 25, seed) for seed in range(2)),
+    ]
+]
+
+
+def build_model(width=128, dilations=(1, 2, 4, 1, 2, 4)):
+    """Convolutions over log-mel frames: (clips, frames, BINS) → logits (clips, ⌈frames/2⌉, 28).
+
+    A frame of zeros is padding; there the logits say blank, so that padding adds nothing to the loss.
+    """
+    frames = keras.Input((None, BINS))
+    sound = SoundMask()(frames)
+    x = layers.Conv1D(width, 5, strides=2, padding="same", activation="relu")(frames)
+    for dilation in dilations:
+        y = layers.Multiply()([layers.LayerNormalization()(x), sound])  # zeros, as behind the end of a clip alone
+        y = layers.SeparableConv1D(width, 7, dilation_rate=dilation, padding="same", activation="relu")(y)
+        y = layers.Conv1D(width, 1)(layers.Dropout(0.1)(y))
+        x = layers.Add()([x, y])
+    logits = layers.Dense(len(ALPHABET) + 1)(layers.LayerNormalization()(x))
+    return keras.Model(frames, BlankInPadding()([logits, sound]))
+
+
+class SoundMask(layers.Layer):
+    """1 for every second frame that holds sound, 0 for padding: (clips, ⌈frames/2⌉, 1)."""
+
+    def call(self, frames):
+        return ops.cast(ops.any(ops.not_equal(frames[:, ::2], 0), axis=-1, keepdims=True), "float32")
+
+
+class BlankInPadding(layers.Layer):
+    """Logits where there is sound, and a certain blank elsewhere."""
+
+    def call(self, inputs):
+        logits, sound = inputs
+        blank = ops.one_hot(ops.zeros_like(logits[:, :, 0], "int32"), logits.shape[-1]) * 40.0 - 20.0
+        return logits * sound + blank * (1 - sound)
+
+
+@cache
+def mel_layer():
+    """Keras's layer: waveforms (clips, samples) → log-mel energies in decibels (clips, BINS, frames).
+
+    The floor is a fixed power; the layer's own (`top_db`) is relative to the loudest point of the batch, so that
+    a clip's features would depend on its neighbours.
+    """
+    return layers.MelSpectrogram(
+        fft_length=WINDOW, sequence_stride=HOP, sequence_length=WINDOW, sampling_rate=audio.RATE, num_mel_bins=BINS,
+        min_freq=60, max_freq=3800, min_power=1e-4, top_db=np.inf,
+    )  # fmt: skip
+
+
+def features(waves):
+    """Log-mel frames of each recording, less their mean and over their deviation: list of float32 (frames, BINS)."""
+    found = [None] * len(waves)
+    order = np.argsort([len(wave) for wave in waves], kind="stable")
+    for at in range(0, len(order), 64):
+        rows = order[at : at + 64]
+        batch = np.asarray(mel_layer()(padded([waves[i] for i in rows], 4096)))  # few lengths: each is compiled anew
+        for row, bins in zip(rows, batch, strict=True):
+            frames = bins.T[: 1 + len(waves[row]) // HOP]
+            found[row] = ((frames - frames.mean(axis=0)) / (frames.std(axis=0) + 1e-3)).astype(np.float32)
+    return found
+
+
+def encode(text):
+    """Numbers of the letters, from 1."""
+    return [ALPHABET.index(letter) + 1 for letter in text]
+
+
+def one_epoch(model, frames, texts, size, rng):
+    """Train on batches of clips of like length, in a new order; returns the mean loss.
+
+    A loop of its own, because `fit` wants every batch of a generator as long as the first ones.
+    """
+    order = np.argsort([len(one) * rng.uniform(0.9, 1.1) for one in frames])
+    model.reset_metrics()
+    for at in size * rng.permutation(-(-len(order) // size)):
+        rows = order[at : at + size]
+        letters = padded([np.array(encode(texts[i])) for i in rows], 1)
+        loss = model.train_on_batch(padded([frames[i] for i in rows], 32), letters)
+    return float(loss)
+
+
+def padded(arrays, multiple):
+    """Arrays (length, …) as one, zeros behind the shorter ones, its length a multiple."""
+    longest = -(-max(map(len, arrays)) // multiple) * multiple
+    return np.stack([np.pad(one, [(0, longest - len(one)), *[(0, 0)] * (one.ndim - 1)]) for one in arrays])
+
+
+def ctc(letters, logits):
+    """Mean CTC loss of a batch; letters (clips, longest) end in zeros."""
+    frames = ops.full(ops.shape(logits)[:1], ops.shape(logits)[1], dtype="int32")
+    count = ops.sum(ops.cast(ops.not_equal(letters, 0), "int32"), axis=1)
+    return ops.ctc_loss(ops.cast(letters, "int32"), logits, count, frames, mask_index=0)
+
+
+def decode(logits):
+    """Text of each clip: the best symbol of every frame, repeats joined, blanks dropped; several spaces become one.
+
+    logits : array (clips, frames, 28)
+    """
+    count = np.full(len(logits), logits.shape[1])
+    (found, *_), _ = ops.ctc_decode(logits, count, strategy="greedy", mask_index=0)
+    texts = ["".join(ALPHABET[number - 1] for number in row if number > 0) for row in np.asarray(found)]
+    return [" ".join(text.split()) for text in texts]
+
+
+def in_order(model, frames, size=32):
+    """(row numbers, logits) of batches of like length."""
+    order = np.argsort([len(one) for one in frames], kind="stable")
+    for at in range(0, len(order), size):
+        rows = order[at : at + size]
+        yield rows, np.asarray(model(padded([frames[i] for i in rows], 32), training=False))
+
+
+def transcribe(model, frames):
+    """What the model hears in each clip."""
+    texts = [""] * len(frames)
+    for rows, logits in in_order(model, frames):
+        for row, text in zip(rows, decode(logits), strict=True):
+            texts[row] = text
+    return texts
+
+
+def match(frames, templates, words, penalty):
+    """Words of a clip by matching templates of single words, as in the 1980s: one-pass dynamic time warping.
+
+    frames    : float array (T, BINS); templates : list of such arrays, of 2 frames or more; words : the word of each
+    penalty   : cost of beginning a word, in units of the distance between two frames
+    Each frame of the clip is matched with one of a template, which then stays, goes on by one or skips one.
+    source    : Ney 1984, "The use of a one-stage dynamic programming algorithm for connected word recognition"
+    """
+    states = np.concatenate(templates)
+    ends = np.cumsum([len(one) for one in templates]) - 1
+    starts = np.r_[0, ends[:-1] + 1]
+    costs = np.sqrt(np.maximum((frames**2).sum(1)[:, None] + (states**2).sum(1) - 2 * frames @ states.T, 0))
+    total = np.full(len(states), np.inf)
+    total[starts] = costs[0, starts] + penalty
+    entered, finished, best = np.zeros(len(states), int), [], np.inf
+    for t, cost in enumerate(costs):
+        if t:
+            ways = np.full((3, len(states)), np.inf)
+            ways[0], ways[1, 1:], ways[2, 2:] = total, total[:-1], total[:-2]
+            ways[1, starts], ways[2, starts], ways[2, starts + 1] = best + penalty, np.inf, np.inf
+            way = ways.argmin(axis=0)
+            begun = (way == 1) & np.isin(np.arange(len(states)), starts)
+            entered = np.where(begun, t, entered[np.maximum(np.arange(len(states)) - way, 0)])
+            total = ways.min(axis=0) + cost
+        last = ends[total[ends].argmin()]
+        best = total[last]
+        finished.append((words[np.searchsorted(ends, last)], entered[last]))
+    heard, t = [], len(costs) - 1
+    while t >= 0:
+        word, begin = finished[t]
+        heard.append(word)
+        t = begin - 1
+    return " ".join(reversed(heard))
+
+
+def losses(model, frames, texts):
+    """CTC loss of each clip, a letter."""
+    found = np.zeros(len(frames))
+    for rows, logits in in_order(model, frames):
+        letters = [np.array(encode(texts[i])) for i in rows]
+        found[rows] = np.asarray(ctc(padded(letters, 1), logits)) / [len(one) for one in letters]
+    return found
+
+
+def word_errors(texts, heard):
+    """Words to replace, delete and insert in each clip, counted by jiwer, and words said: two int arrays."""
+    import jiwer
+
+    counted = [jiwer.process_words(text, other) for text, other in zip(texts, heard, strict=True)]
+    errors = [one.substitutions + one.deletions + one.insertions for one in counted]
+    return np.array(errors), np.array([len(text.split()) for text in texts])
+
+
+def pack(errors):
+    """Numbers of errors as a text, a character a clip: 0–9, then a, b, …"""
+    return "e" + "".join(np.base_repr(min(number, 35), 36).lower() for number in errors)
+
+
+def unpack(text):
+    """The array that `pack` made a text of.
+
+    >>> unpack(pack([0, 3, 11])).tolist()
+    [0, 3, 11]
+    """
+    return np.array([int(character, 36) for character in text[1:]])
+
+
+def difference(a, b, said, voices, *, resamples=2000):
+    """Word error rate of arm a less that of arm b, with a 95 % bootstrap interval over seeds and voices.
+
+    a, b   : int arrays (seeds, clips), the same seeds and clips
+    said   : words of each clip; voices : voice of each clip
+    returns: (effect, low, high)
+    """
+    names, voice = np.unique(voices, return_inverse=True)
+    members = np.eye(len(names))[voice]
+    gaps, words = (np.asarray(a) - np.asarray(b)) @ members, np.asarray(said) @ members
+    rng, found = np.random.default_rng(0), []
+    for _ in range(resamples):
+        seeds, drawn = rng.integers(len(gaps), size=len(gaps)), rng.integers(len(names), size=len(names))
+        found.append(gaps[seeds][:, drawn].mean(axis=0).sum() / words[drawn].sum())
+    return gaps.mean(axis=0).sum() / words.sum(), *np.quantile(found, [0.025, 0.975])
+
+
+@cache
+def clips():
+    """The table and its recordings."""
+    return datasets.load("speech"), audio.load_audio("speech")
+
+
+def part(name):
+    """Row numbers of a part of the table."""
+    return np.flatnonzero(clips()[0]["part"] == name)
+
+
+def with_noise(rows, levels, kinds, seed):
+    """Recordings with noise; a level of None leaves one quiet. The noise of a row depends on row and seed alone."""
+    table, waves = clips()
+    voices, found = [waves[i] for i in part("home")], []
+    for row, level, kind in zip(rows, levels, kinds, strict=True):
+        wave = waves[row]
+        if level is not None:
+            rng = np.random.default_rng([seed, row])
+            wave = audio.mix(wave, audio.noise(kind, len(wave), rng, voices=voices), level)
+        found.append(wave)
+    return found
+
+
+@cache
+def judged(name, level):
+    """Features of a part to be judged on, at one level of noise, the kinds of noise in turn; its texts."""
+    rows = part(name)
+    kinds = [KINDS[i % 3] for i in range(len(rows))]
+    return features(with_noise(rows, [LEVELS[level]] * len(rows), kinds, 12345)), clips()[0]["text"].iloc[rows].tolist()
+
+
+def pretrained():
+    """The recogniser with the weights that the project trained on one voice."""
+    import safetensors.numpy
+
+    if not WEIGHTS.exists() or hashlib.sha256(WEIGHTS.read_bytes()).hexdigest() != SHA256:
+        raise datasets.DataError("data/weights/speech.safetensors is not the pinned file: restore it with git")
+    model = build_model()
+    stored = safetensors.numpy.load_file(WEIGHTS)
+    model.set_weights([stored[f"{i:03}"].astype(np.float32) for i in range(len(stored))])
+    return model
+
+
+def even(rows, keys, n, rng):
+    """n of the rows, as evenly from the kinds in `keys` as they allow, at random within a kind."""
+    drawn = rng.permutation(len(rows))
+    keys = np.asarray(keys)[drawn]
+    turn = np.zeros(len(rows), int)
+    for key in set(keys.tolist()):
+        turn[keys == key] = np.arange((keys == key).sum())
+    return rows[drawn[np.argsort(turn, kind="stable")[:n]]]
+
+
+def chosen(question, method, n, seed):
+    """What an arm trains on: row numbers, levels of noise (None: quiet), transcripts, share of wrong ones caught."""
+    table, rng = clips()[0], np.random.default_rng([seed, 1])
+    pool, texts = part("pool"), table["text"].to_numpy().copy()
+    noisy = np.random.default_rng([seed, 2]).permutation(len(table)) < NOISY * len(table)  # as collected
+    one = pool[(table["label"].iloc[pool] == COMMON) & (table["speed"].iloc[pool] == NORMAL)]
+    caught = np.nan
+    if question == "variety" and method in ("uniform", "accents", "speeds", "noise"):
+        noisy &= method == "noise"
+        if method == "accents":
+            rows = pool[table["speed"].iloc[pool] == NORMAL]
+            rows = even(rows, table["label"].iloc[rows], n, rng)
+        elif method == "speeds":
+            rows = pool[table["label"].iloc[pool] == COMMON]
+            rows = even(rows, table["speed"].iloc[rows], n, rng)
+        else:
+            rows = rng.permutation(one)[:n]
+    elif method == "stratified":
+        kinds = table["label"].iloc[pool] + table["speed"].iloc[pool].astype(str) + noisy[pool].astype(str)
+        rows = even(pool, kinds, n, rng)
+    elif method == "hardest":
+        found = losses(pretrained(), features(with_noise(pool, *collected(pool, noisy, seed), seed)), texts[pool])
+        rows = pool[np.argsort(-found, kind="stable")[:n]]
+    else:
+        rows = rng.permutation(pool)[:n]
+    if question == "noisy":
+        noisy = {"removed": noisy & False, "all noisy": noisy | True}.get(method, noisy)
+        rows = rows[~noisy[rows]] if method == "the quiet half" else rows
+    if question == "wrong" and method != "never there":
+        wrong = rng.permutation(rows)[: round(WRONG * n)]
+        texts[wrong] = texts[np.roll(wrong, 1)]
+        if method == "found":
+            found = losses(pretrained(), features(with_noise(rows, *collected(rows, noisy, seed), seed)), texts[rows])
+            out = rows[np.argsort(-found, kind="stable")[: len(wrong)]]
+            caught = np.isin(wrong, out).mean()
+        out = {"kept": [], "removed": wrong}.get(method, out if method == "found" else [])
+        rows = rows[~np.isin(rows, out)]
+    return rows, *collected(rows, noisy, seed), texts[rows], caught
+
+
+def collected(rows, noisy, seed):
+    """Level (0 to 15 dB, or None) and kind of noise of rows; they depend on row and seed alone."""
+    levels, kinds = [], []
+    for row in rows:
+        rng = np.random.default_rng([seed, row, 3])
+        level, kind = rng.uniform(0, 15), KINDS[rng.integers(2)]
+        levels.append(level if noisy[row] else None)
+        kinds.append(kind)
+    return levels, kinds
+
+
+def fine_tune(model, frames, texts, *, rate, epochs, seed):
+    """Train all weights by Adam with a cosine schedule on CTC loss; the model is changed and returned."""
+    rng, size = np.random.default_rng(seed), 8
+    schedule = keras.optimizers.schedules.CosineDecay(rate, epochs * -(-len(frames) // size))
+    model.compile(keras.optimizers.Adam(schedule, clipnorm=1.0), loss=ctc, jit_compile=False)
+    for _ in range(epochs):
+        one_epoch(model, frames, texts, size, rng)
+    return model
+
+
+def run(question, method, n, rate, epochs, seed):
+    start, caught = time.monotonic(), np.nan
+    keras.utils.set_random_seed(seed)
+    model, trained_on = pretrained(), 0
+    if n:
+        rows, levels, kinds, texts, caught = chosen(question, method, n, seed)
+        fine_tune(model, features(with_noise(rows, levels, kinds, seed)), texts, rate=rate, epochs=epochs, seed=seed)
+        trained_on = len(rows)
+    result = {"trained_on": trained_on, "caught": caught}
+    for level in LEVELS:
+        frames, texts = judged("valid" if question == "settings" else "test", level)
+        errors, said = word_errors(texts, transcribe(model, frames))
+        result |= {level: errors.sum() / said.sum(), f"errors {level}": pack(errors)}
+    keras.backend.clear_session()
+    mel_layer.cache_clear()
+    return {**result, "seconds": round(time.monotonic() - start, 1)}
