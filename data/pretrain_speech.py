@@ -20,7 +20,7 @@ from helpers import datasets
 from helpers.runner import studies
 from helpers.runner.paths import root
 
-CLIPS, EPOCHS, RATE, SEED = 4_000, 12, 2e-3, 0
+CLIPS, EPOCHS, RATE, SEED = 4_000, 16, 2e-3, 0
 
 
 def spoken():
@@ -51,7 +51,7 @@ def main():
     for epoch in range(done, EPOCHS):
         start = time.monotonic()
         optimizer.learning_rate = RATE * 0.5 * (1 + np.cos(np.pi * epoch / EPOCHS))
-        loss = study.one_epoch(model, frames, texts, 16, np.random.default_rng([SEED, epoch]))
+        loss = study.one_epoch(model, frames, texts, 16, np.random.default_rng([SEED, epoch]), study.warp)
         seconds += time.monotonic() - start
         heard = study.transcribe(model, study.judged("home", "quiet")[0])
         errors, said = study.word_errors(study.judged("home", "quiet")[1], heard)

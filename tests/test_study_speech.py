@@ -29,6 +29,44 @@ def test_decoding_joins_repeats_and_drops_blanks():
     assert speech.decode(np.eye(28, dtype=np.float32)[path][None] * 9) == ["oon up"]
 
 
+def test_spelling_finds_the_likeliest_words_of_the_lexicon():
+    words = ["no", "on", "off", "up"]
+    path = [0, *speech.encode("oo"), 0, *speech.encode("n  "), 0, *speech.encode("uf"), 0, *speech.encode("f")]
+    logits = np.eye(28, dtype=np.float32)[path][None] * 9
+    assert speech.decode(logits) == ["on uff"]
+    assert speech.spell(logits, words, penalty=2.0) == ["on off"]
+    assert speech.spell(np.repeat(logits, 2, axis=1), words, penalty=2.0) == ["on off"]  # said at half the speed
+    assert len(speech.spell(logits, words, penalty=1e4)[0].split()) == 1
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_spelling_is_the_best_path_of_all(seed):
+    words, penalty = ["no", "on", "oo"], 1.5
+    logits = np.random.default_rng(seed).normal(size=(1, 5, 28)).astype(np.float32) * 2
+    logits[..., [1, *speech.encode("no")]] += 3
+    scores = np.asarray(speech.ops.log_softmax(logits))[0]
+    found = {}
+    for path in itertools.product([0, 1, *speech.encode("no")], repeat=5):
+        cost = scores[range(5), path].sum()
+        joined = [symbol for symbol, _ in itertools.groupby(path) if symbol]
+        text = "".join(speech.ALPHABET[number - 1] for number in joined)
+        for count in (1, 2):
+            for said in itertools.product(words, repeat=count):
+                if text.replace(" ", "") == "".join(said) and _spaces_between(text, said):
+                    name = " ".join(said)
+                    found[name] = max(found.get(name, -np.inf), cost - penalty * count)
+    assert speech.spell(logits, words, penalty=penalty) == [max(found, key=found.get)]
+
+
+def test_warped_clips_keep_their_shape_but_for_time():
+    rng = np.random.default_rng(0)
+    frames = rng.normal(size=(200, speech.BINS)).astype(np.float32)
+    lengths = {len(speech.warp(frames, rng)) for _ in range(50)}
+    assert min(lengths) < 190 and max(lengths) > 220 and min(lengths) >= 180 and max(lengths) <= 240
+    warped = speech.warp(frames, rng)
+    assert warped.dtype == np.float32 and np.isfinite(warped).all() and not (warped == 0).all(axis=1).any()
+
+
 def test_errors_are_counted_by_clip():
     errors, said = speech.word_errors(["turn off the light", "stop"], ["turn of light", ""])
     assert errors.tolist() == [2, 1] and said.tolist() == [4, 1]
