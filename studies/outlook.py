@@ -40,7 +40,7 @@ SIZES = (50, 100, 200, 350, 500, 1000, 2000, 4000)
 SOURCES = ("amazon", "editorials", "film", "tweets")
 COLLECTED = ("reviews_zh", "snippets_en", "docs_qa", "dialogues", "interface_strings", "poems")  # speech is made
 TIMES = (1, 4, 16)
-NAMES = "anna boris chen diana emil fatima goran helen ivan judith karim lena".split()
+NAMES = "anna boris chen diana emil fatima goran helen ivan judith karim lena".split()  # noqa: SIM905
 CANARIES = ("as they are", "no repeats", "masked")
 SOUND = ("speed", "digit said", "digit heard")
 COSTS = ("full", "lora", "TF-IDF")
@@ -283,7 +283,7 @@ def two_towers(sees, classes, bins=40, width=32):
     return keras.Model([text, sound], layers.Dense(classes, activation="softmax")(joined))
 
 
-DIGITS = set("zero one two three four five six seven eight nine".split())
+DIGITS = set("zero one two three four five six seven eight nine".split())  # noqa: SIM905
 
 
 def targets(label, table):
