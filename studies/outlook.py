@@ -51,9 +51,9 @@ GRID = [
         ("size", ("minilm", "use"), SIZES, 10),
         ("finer", ("own", "all"), (200, 1000, 4000), 10),
         ("unseen", SOURCES, (500,), 10),
-        ("cost", COSTS, (128,), 5),
         ("audit", COLLECTED, (0,), 1),
         ("sound", [f"{label}: {sees}" for label in SOUND for sees in ("words", "sound", "both")], (480,), 5),
+        ("cost", COSTS, (512,), 5),
     ]
     for seed in range(seeds)
     for arm in arms
