@@ -529,12 +529,21 @@ def test_doctor_names_the_damaged_file_and_what_to_do(course, monkeypatch, capsy
         (course / f"data/{name}.yaml").write_text(card)
         (course / f"data/{name}.csv").write_bytes(content if name == "sound" else b"text;label\n")
     (course / "data/missing.csv").unlink()
+    (course / "data/weights").mkdir()
+    for name in ("whole", "broken"):
+        (course / f"data/weights/{name}.safetensors").write_bytes(name.encode())
+        (course / f"data/weights/{name}.yaml").write_text(f"sha256: {hashlib.sha256(b'whole').hexdigest()}\n")
     assert cli.main(["doctor"]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert all(line.startswith(("ok  ", "fix: ")) for line in lines)
     assert "ok  data/sound.csv has the sha256 on its card" in lines
     assert any(line.startswith("fix: data/damaged.csv is damaged") for line in lines)
     assert any(line.startswith("fix: data/missing.csv is missing") for line in lines)
+    assert "ok  data/weights/whole.safetensors has the sha256 on its card" in lines
+    assert (
+        "fix: data/weights/broken.safetensors is missing or damaged: git checkout -- data/weights/broken.safetensors"
+        in lines
+    )
     assert any(line.startswith("fix: no-such-weights is missing, 1.0 is needed: ") for line in lines)
     assert any(line.startswith("fix: tqdm is ") for line in lines)
     assert any("pandas" in line and "(tested: 0.1)" in line for line in lines)

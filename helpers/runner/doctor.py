@@ -1,5 +1,6 @@
 """Whether this machine can run the course: a list of (True, what is fine) or (False, what to do)."""
 
+import hashlib
 import importlib.metadata
 import re
 import shutil
@@ -7,6 +8,8 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+
+import yaml
 
 from helpers.runner.paths import root
 
@@ -18,7 +21,7 @@ DEVICES = "import keras; print(keras.backend.backend()); print(*keras.distributi
 
 def examine():
     """All lines, in order. Takes a few seconds: Keras is started once to name its device."""
-    checks = [python, packages, weights, keras, memory, disk, fonts, data, kernel]
+    checks = [python, packages, weights, keras, memory, disk, fonts, data, trained, kernel]
     lines = []
     for check in checks:
         try:
@@ -128,6 +131,21 @@ def data():
             )
         except datasets.DataError as error:
             lines.append((False, str(error)))
+    return lines
+
+
+def trained():
+    """Each of the project's own weights against the sha256 on its card."""
+    from helpers import datasets
+
+    lines = []
+    for card in sorted((datasets.DATA / "weights").glob("*.yaml")):
+        path = card.with_suffix(".safetensors")
+        wanted = yaml.safe_load(card.read_text(encoding="utf8"))["sha256"]
+        name = path.relative_to(datasets.DATA.parent)
+        good = path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == wanted
+        what = "has the sha256 on its card" if good else f"is missing or damaged: git checkout -- {name}"
+        lines.append((good, f"{name} {what}"))
     return lines
 
 
