@@ -107,7 +107,7 @@ def test_unknown_noise_and_babble_of_nobody_are_refused():
         audio.noise("babble", 10, np.random.default_rng(0))
 
 
-@pytest.mark.equation("13.3")
+@pytest.mark.equation("13.1")
 @given(st.floats(-20, 40), st.integers(0, 9))
 def test_mixed_noise_has_the_level_asked_for(snr, seed):
     rng = np.random.default_rng(seed)
@@ -122,7 +122,7 @@ def collapse(path):
     return tuple(symbol for symbol, _ in itertools.groupby(path) if symbol)
 
 
-@pytest.mark.equation("13.1")
+@pytest.mark.equation("13.2")
 def test_ctc_sums_over_all_paths():
     by_hand = 0.6 * 0.5 + 0.6 * 0.5 + 0.4 * 0.5  # "a" in two frames: aa, a-, -a
     rows = np.array([[0.4, 0.6], [0.5, 0.5]])
@@ -149,7 +149,7 @@ def edits(a, b):
     return min(edits(a[1:], b) + 1, edits(a, b[1:]) + 1, edits(a[1:], b[1:]) + (a[0] != b[0]))
 
 
-@pytest.mark.equation("13.2")
+@pytest.mark.equation("13.3")
 @given(*[st.lists(st.sampled_from(["up", "on", "no"]), min_size=1, max_size=5)] * 2)
 def test_word_error_rate(said, heard):
     assert jiwer.wer("turn off the light", "turn of light") == pytest.approx((1 + 1 + 0) / 4)

@@ -22,7 +22,7 @@ PROJECT = tomllib.loads((TOP / "pyproject.toml").read_text(encoding="utf8"))["pr
 REQUIRED = {"jupyterlab", "tensorflow", "pandas", "matplotlib", "seaborn", "nbval", "papermill"}
 ORDER = [
     *("datasets", "cleaning", "duplicates", "privacy", "probe", "label_errors", "selection", "augmentation", "losses"),
-    *("optimizers", "pretrained", "finetuning", "evaluation", "own_data", "claims", "plots", "notebook"),
+    *("audio", "optimizers", "pretrained", "finetuning", "evaluation", "own_data", "claims", "plots", "notebook"),
     "runner",
 ]
 FRAMEWORKS = {"tensorflow", "keras", "keras_hub", "torch", "jax"}
