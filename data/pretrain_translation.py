@@ -8,6 +8,7 @@ Pieces are learned from these pairs alone. The card beside the weights gets thei
 """
 
 import hashlib
+import io
 import sys
 import time
 from pathlib import Path
@@ -27,9 +28,10 @@ def learn_pieces(frame):
     import sentencepiece
 
     lines = [*frame["text"].map(study.plain), *frame["target"]]
+    pieces = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(lines),
-        model_prefix=str(study.PIECES.with_suffix("")),
+        model_writer=pieces,  # not a file: the model would hold its path
         vocab_size=SIZE,
         model_type="bpe",
         byte_fallback=True,
@@ -42,8 +44,7 @@ def learn_pieces(frame):
         num_threads=1,
         minloglevel=2,
     )
-    study.PIECES.with_suffix(".vocab").unlink()
-    study.PIECES.with_suffix(".model").rename(study.PIECES)
+    study.PIECES.write_bytes(pieces.getvalue())
 
 
 def main(steps=STEPS):

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 import tomllib
 from pathlib import Path
@@ -110,7 +111,9 @@ def test_no_file_names_a_package_index_or_a_folder_of_this_machine():
         "python" + "hosted.org",
         "npm" + "js.org",
     }
-    folders = {f"{folder}/" for folder in (TOP.parent, Path.home()) if len(folder.parts) > 1}
+    folders = {
+        f"{folder}/" for folder in (TOP.parent, Path.home(), Path(tempfile.gettempdir())) if len(folder.parts) > 1
+    }
     found = []
     for path in committed():
         text = path.read_bytes()
