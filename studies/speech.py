@@ -206,7 +206,8 @@ def spell(logits, words=None, penalty=PENALTY):
     words   : the lexicon; penalty : nats that a further word costs
     One pass over the frames. A word is a row of states: blank or space, its letters, a blank behind each. At every
     frame a state stays, goes on by one, or skips the blank between two letters that differ; behind the end of a word
-    any word may begin. This is the best path of CTC, not the sum over paths.
+    any word may begin, without a blank between its first letter and the last of the word before, even if they are the
+    same. This is the best path, not the sum over paths.
     source  : Ney 1984 for the pass; Graves et al. 2006, §3.2, for paths and a dictionary
     """
     words = lexicon() if words is None else words

@@ -532,18 +532,22 @@ def test_doctor_names_the_damaged_file_and_what_to_do(course, monkeypatch, capsy
     (course / "data/weights").mkdir()
     for name in ("whole", "broken"):
         (course / f"data/weights/{name}.safetensors").write_bytes(name.encode())
-        (course / f"data/weights/{name}.yaml").write_text(f"sha256: {hashlib.sha256(b'whole').hexdigest()}\n")
+        digest = hashlib.sha256(b"whole").hexdigest()
+        (course / f"data/weights/{name}.yaml").write_text(f"sha256: {digest}\npieces_sha256: {digest}\n")
+        (course / f"data/weights/{name}.spm").write_bytes(name.encode())
+    with (course / "data/sound.yaml").open("a") as card:
+        card.write(f"audio: sound.flac\naudio_sha256: {digest}\n")  # and there is no such file
     assert cli.main(["doctor"]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert all(line.startswith(("ok  ", "fix: ")) for line in lines)
     assert "ok  data/sound.csv has the sha256 on its card" in lines
     assert any(line.startswith("fix: data/damaged.csv is damaged") for line in lines)
     assert any(line.startswith("fix: data/missing.csv is missing") for line in lines)
-    assert "ok  data/weights/whole.safetensors has the sha256 on its card" in lines
-    assert (
-        "fix: data/weights/broken.safetensors is missing or damaged: git checkout -- data/weights/broken.safetensors"
-        in lines
-    )
+    for ending in ("safetensors", "spm"):
+        assert f"ok  data/weights/whole.{ending} has the sha256 on its card" in lines
+        broken = f"data/weights/broken.{ending}"
+        assert f"fix: {broken} is missing or damaged: git checkout -- {broken}" in lines
+    assert "fix: data/sound.flac is missing or damaged: git checkout -- data/sound.flac" in lines
     assert any(line.startswith("fix: no-such-weights is missing, 1.0 is needed: ") for line in lines)
     assert any(line.startswith("fix: tqdm is ") for line in lines)
     assert any("pandas" in line and "(tested: 0.1)" in line for line in lines)

@@ -21,7 +21,7 @@ DEVICES = "import keras; print(keras.backend.backend()); print(*keras.distributi
 
 def examine():
     """All lines, in order. Takes a few seconds: Keras is started once to name its device."""
-    checks = [python, packages, weights, keras, memory, disk, fonts, data, trained, kernel]
+    checks = [python, packages, weights, keras, memory, disk, fonts, data, pinned, kernel]
     lines = []
     for check in checks:
         try:
@@ -134,14 +134,19 @@ def data():
     return lines
 
 
-def trained():
-    """Each of the project's own weights against the sha256 on its card."""
+def pinned():
+    """Recordings and the project's own weights against the sha256 on their cards."""
     from helpers import datasets
 
+    cards = [datasets.card(name) for name in datasets.names()]
+    files = [(datasets.DATA / card["audio"], card["audio_sha256"]) for card in cards if "audio" in card]
+    for path in sorted((datasets.DATA / "weights").glob("*.yaml")):
+        card = yaml.safe_load(path.read_text(encoding="utf8"))
+        files.append((path.with_suffix(".safetensors"), card["sha256"]))
+        if "pieces_sha256" in card:
+            files.append((path.with_suffix(".spm"), card["pieces_sha256"]))
     lines = []
-    for card in sorted((datasets.DATA / "weights").glob("*.yaml")):
-        path = card.with_suffix(".safetensors")
-        wanted = yaml.safe_load(card.read_text(encoding="utf8"))["sha256"]
+    for path, wanted in files:
         name = path.relative_to(datasets.DATA.parent)
         good = path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == wanted
         what = "has the sha256 on its card" if good else f"is missing or damaged: git checkout -- {name}"
