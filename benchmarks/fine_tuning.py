@@ -160,8 +160,9 @@ def serve():
 class Side:
     """A process that serves: ask it, and wait for the answer."""
 
-    def __init__(self):
+    def __init__(self, backend="tensorflow"):
         environment = os.environ | {
+            "KERAS_BACKEND": backend,
             "OMP_NUM_THREADS": str(THREADS),
             "TF_NUM_INTRAOP_THREADS": str(THREADS),
             "TF_NUM_INTEROP_THREADS": "1",
@@ -229,7 +230,7 @@ def operations(n):
 
 
 def compare(n, seeds, fixed_seeds):
-    sides = {"ours": Side(), "peer": Side()}
+    sides = {"ours": Side(), "peer": Side("torch")}  # PyTorch's compiler and TensorFlow in one process can clash
     requests = {"ours": ["ours"], "Trainer": ["trainer"], "Trainer, group_by_length": ["trainer"]}
     speeds = {}
     for setting, arms in ARMS.items():
