@@ -18,7 +18,7 @@ from sklearn.metrics import accuracy_score, log_loss
 from sklearn.utils.class_weight import compute_sample_weight
 
 from helpers import datasets, pretrained
-from helpers.finetuning import DEFAULTS, fine_tune, methods, training
+from helpers.finetuning import DEFAULTS, fine_tune, methods, on_tensorflow, training
 
 GOOD = ["A joy to watch.", "Wonderful, warm and funny.", "I loved every minute.", "The best film of the year."]
 BAD = ["A waste of time.", "Dull, cold and silly.", "I hated every minute.", "The worst film of the year."]
@@ -274,14 +274,75 @@ def test_a_layers_rate_is_adamw_at_that_rate():
             optimizer.apply([keras.ops.convert_to_tensor(gradient)] * 2, variables)
         return [np.array(keras.ops.convert_to_numpy(variable.value)) for variable in variables]
 
-    slow, fast = end(methods.LayerwiseAdamW([0.1, 1], [0.5, 0.5], learning_rate=0.02))
+    slow, fast = end(methods.AdamW([0.1, 1], [0.5, 0.5], learning_rate=0.02))
     np.testing.assert_allclose(slow, end(keras.optimizers.AdamW(0.002, weight_decay=0.5))[0], rtol=1e-6)
     np.testing.assert_allclose(fast, end(keras.optimizers.AdamW(0.02, weight_decay=0.5))[0], rtol=1e-6)
-    undecayed = end(methods.LayerwiseAdamW([1, 1], [0, 0], learning_rate=0.02))[0]
+    undecayed = end(methods.AdamW([1, 1], [0, 0], learning_rate=0.02))[0]
     np.testing.assert_allclose(undecayed, end(keras.optimizers.Adam(0.02))[0], rtol=1e-6)
 
 
+def test_a_word_that_is_used_often_has_one_gradient():
+    """Adam squares the sum of its uses' gradients; Keras under TensorFlow squares each and adds up."""
+    keras.utils.set_random_seed(0)
+    words = keras.Sequential([keras.Input((4,), dtype="int32"), keras.layers.Embedding(3, 2), keras.layers.Flatten()])
+    words.compile(methods.AdamW([1], [0], learning_rate=0.1), "mse", jit_compile=pretrained.jit_compile())
+    start = weights_of(words)[0]
+    words.train_on_batch(np.array([[0, 0, 0, 2]], "int32"), np.full((1, 8), 9, "float32"))
+    gradient = np.zeros((3, 2))
+    for row in (0, 0, 0, 2):
+        gradient[row] += 2 / 8 * (start[row] - 9)
+    velocity = keras.ops.convert_to_numpy(words.optimizer._velocities[0])
+    np.testing.assert_allclose(velocity, 0.001 * gradient**2, rtol=1e-4)
+    np.testing.assert_allclose(weights_of(words)[0] - start, [[0.1, 0.1], [0, 0], [0.1, 0.1]], rtol=1e-4)
+
+
+def test_many_steps_are_those_of_keras():
+    gradients = np.random.default_rng(0).normal(size=(50, 6)).astype("float32")
+    ends = []
+    for optimizer in (methods.AdamW([1], [0.3], learning_rate=0.02), keras.optimizers.AdamW(0.02, weight_decay=0.3)):
+        variable = keras.Variable(np.ones(6, "float32"), name="kernel")
+        optimizer.build([variable])
+        for gradient in gradients:
+            optimizer.apply([keras.ops.convert_to_tensor(gradient)], [variable])
+        ends.append(keras.ops.convert_to_numpy(variable.value))
+    np.testing.assert_allclose(*ends, rtol=1e-5)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="only TensorFlow traces")
+def test_one_tracing_serves_all_widths_and_computes_what_keras_does(tiny, monkeypatch, no_dropout):
+    calls = []
+    step = keras.Model.train_step
+    monkeypatch.setattr(keras.Model, "train_step", lambda self, data: calls.append(1) or step(self, data))
+    settings = {"encoder": tiny, "epochs": 2, "batch_size": 2, "max_tokens": 32, "pad_to": 2}
+    texts = [*TEXTS[:6], "a joy " * 8, "dull " * 12]
+    once = fine_tune(texts, LABELS, **settings)
+    assert len(calls) == 1
+    monkeypatch.setattr(on_tensorflow, "trace_once", lambda model: None)
+    twice = fine_tune(texts, LABELS, **settings)
+    assert len(calls) == 3
+    np.testing.assert_allclose(once.predict(texts), twice.predict(texts), atol=1e-5)
+    np.testing.assert_allclose(once.history["train_loss"], twice.history["train_loss"], atol=1e-5)
+
+
 # ---- settings
+
+
+def test_widths_are_multiples_of_pad_to(small, monkeypatch):
+    widths, step = set(), keras.Model.train_on_batch
+
+    def seen(self, x, *given, **more):
+        widths.add(x["token_ids"].shape[1])
+        return step(self, x, *given, **more)
+
+    monkeypatch.setattr(keras.Model, "train_on_batch", seen)
+    texts = ["dull", "a joy", "a joy to watch", "dull cold film " * 3]  # 3, 4, 6 and 11 pieces
+    fine_tune(texts, LABELS[2:6], epochs=1, batch_size=1, pad_to=4)
+    assert widths == {4, 8, 12}
+    widths.clear()
+    fine_tune(texts, LABELS[2:6], epochs=1, batch_size=1)
+    assert widths == {16}
+    with pytest.raises(ValueError, match="^pad_to is 3: give 1, 2, 4, 8 or 16$"):
+        fine_tune(texts, LABELS[2:6], pad_to=3)
 
 
 @pytest.fixture
@@ -332,6 +393,15 @@ def test_precision_holds_for_the_call_alone(small):
     assert keras.config.dtype_policy().name == before
 
 
+def test_float16_scales_its_loss_and_learns(tiny):
+    result = fine_tune(
+        TEXTS, LABELS, encoder=tiny, epochs=8, max_tokens=16, learning_rate=0.01, precision="mixed_float16"
+    )
+    assert type(result.model.optimizer).__name__ == "LossScaleOptimizer"
+    assert {variable.dtype for variable in result.model.trainable_variables} == {"float32"}
+    assert result.history["train_loss"].iloc[-1] < result.history["train_loss"].iloc[0] < 2
+
+
 @pytest.mark.parametrize(
     ("progress", "notebook", "shown"), [(None, "", False), (None, "x.ipynb", True), (True, "", True)]
 )
@@ -362,11 +432,10 @@ def test_first_losses_are_the_same_on_every_backend(film, monkeypatch, no_dropou
     step = training._step
     monkeypatch.setattr(training, "_step", lambda *given: losses.append((scores := step(*given))[0][0]) or scores)
     fine_tune(film["text"][:16], film["label"][:16], epochs=2, batch_size=8, max_tokens=16, learning_rate=2e-4)
-    assert losses[0] == pytest.approx(FIRST, abs=1e-4)
-    assert losses == pytest.approx([FIRST, *LATER], abs=0.01)  # TensorFlow's Adam squares each use of a word alone
+    assert losses == pytest.approx([FIRST, *LATER], abs=1e-4)
 
 
-FIRST, LATER = 0.628165, [0.779915, 0.179243, 0.136731]
+FIRST, LATER = 0.628165, [0.775796, 0.179487, 0.135776]
 
 
 DEVICES = """

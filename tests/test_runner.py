@@ -470,6 +470,60 @@ def test_study_is_confirmed_only_by_equal_results(study):
     assert studies.stale("compare") != [] and studies.load("compare").equals(results)
 
 
+LEARNS = """
+GRID = {"seed": [0, 1, 2], "method": ["random", "longest"]}
+USES = ["steps"]
+DATA = []
+
+
+def run(seed, method):
+    return {"score": 0.7 + seed / 10 + SHIFT, "correct": "8:01"}
+"""
+
+
+@pytest.fixture
+def committed(study):
+    """The study, stored by the code of a commit, whose results do not come again on this machine to the last digit."""
+    Path("studies/compare.py").write_text(LEARNS.replace("SHIFT", "0"))
+    assert command("study", "compare").returncode == 0
+    Path("notebooks/kept").touch()  # git keeps no empty folder
+    for words in (["init", "-q"], ["add", "."], ["-c", "user.name=x", "-c", "user.email=x", "commit", "-qm", "x"]):
+        subprocess.run(["git", *words], check=True)
+    return study
+
+
+def since(shift, *more):
+    Path("studies/compare.py").write_text(LEARNS.replace("SHIFT", shift))
+    return command("study", "compare", "--confirm", "--since", "HEAD", *more)
+
+
+def test_study_is_confirmed_if_two_versions_differ_less_than_two_seeds(committed):
+    results = studies.load("compare")
+    done = since("0.01")  # two seeds of an arm are .141 apart: the root of twice their variance, .01
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 cells run by HEAD and by the present code, 0 equal to the last digit" in done.stdout
+    assert [line.split() for line in done.stdout.splitlines() if line.startswith("score")] == [
+        ["score", "0.01", "0.1414", "0.0707", "0.01"]
+    ]
+    assert studies.stale("compare") == [] and studies.load("compare").equals(results)
+
+
+def test_study_is_not_confirmed_if_a_change_matters_or_the_commit_is_another(committed):
+    done = since("0.08")
+    assert done.returncode == 1 and "score: moved over 0.5 of the distance of two seeds" in done.stdout
+    assert studies.stale("compare") != []
+    done = since("0.01 if seed else 1 / 0")
+    assert done.returncode != 0 and "study compare does not run through in both versions" in done.stdout + done.stderr
+    Path("helpers/steps.py").write_text("x = 2\n")
+    Path("studies/compare.py").write_text(LEARNS.replace("SHIFT", "0"))
+    subprocess.run(["git", "-c", "user.name=x", "-c", "user.email=x", "commit", "-qam", "y"], check=True)
+    done = since("0.02")
+    assert done.returncode != 0 and "were not made by the code of HEAD" in done.stdout + done.stderr
+    done = command("study", "compare", "--confirm", "--since", "nowhere")
+    assert done.returncode != 0 and "git has no commit 'nowhere' here" in done.stdout + done.stderr
+    assert studies.stale("compare") != []
+
+
 def test_study_is_stale_when_the_study_that_it_builds_on_changes(study):
     path = Path("studies/compare.py")
     path.write_text(path.read_text().replace('USES = ["steps"]', 'USES = ["steps", "studies/base"]'))

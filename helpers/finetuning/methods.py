@@ -6,6 +6,7 @@ import re
 import keras
 
 from helpers import pretrained
+from helpers.finetuning import on_tensorflow
 
 DEFAULTS = {  # method: epochs and peak learning rate, where the caller names none
     "full": (2, 1e-4),
@@ -91,24 +92,19 @@ def _add_lora(body, rank):
 
 def optimiser(model, weight_decay, layer_decay, **settings):
     """AdamW whose rate the training loop sets; each layer down has it times layer_decay (Howard & Ruder 2018, §3.2)."""
-    if layer_decay == 1:
-        optimizer = keras.optimizers.AdamW(weight_decay=weight_decay, **settings)
-        optimizer.exclude_from_weight_decay(var_names=UNDECAYED)
-        return optimizer
-    found = blocks(model)
-    depth = {
-        id(variable): len(found) - i for i, block in enumerate(found) for layer in block for variable in layer.variables
-    }
-    variables = model.trainable_variables
-    return LayerwiseAdamW(
+    variables, depth = model.trainable_variables, {}
+    if layer_decay < 1:
+        found = blocks(model)
+        depth = {id(v): len(found) - i for i, block in enumerate(found) for layer in block for v in layer.variables}
+    return AdamW(
         factors=[layer_decay ** depth.get(id(variable), 0) for variable in variables],
         decays=[0 if any(word in variable.name for word in UNDECAYED) else weight_decay for variable in variables],
         **settings,
     )
 
 
-class LayerwiseAdamW(keras.optimizers.AdamW):
-    """AdamW with a learning rate of its own for each variable.
+class AdamW(keras.optimizers.AdamW):
+    """AdamW with a learning rate and a weight decay of its own for each variable, under TensorFlow in few passes.
 
     factors : its share of the common rate, in the order of the model's trainable variables
     decays  : its weight decay, in the same order
@@ -119,9 +115,31 @@ class LayerwiseAdamW(keras.optimizers.AdamW):
         self.factors, self.decays = factors, decays
         self.weight_decay = None  # that of the parent, which knows the common rate alone
 
+    def apply(self, grads, trainable_variables=None):
+        if keras.backend.backend() == "tensorflow":
+            grads = [on_tensorflow.dense(gradient) for gradient in grads]
+        super().apply(grads, trainable_variables)
+
+    def _backend_update_step(self, grads, trainable_variables, learning_rate):
+        """Update one variable after another.
+
+        Under TensorFlow Keras first sums the gradients over replicas, of which there is one here. It does so in a
+        custom gradient, which TensorFlow keeps, with its graph and so with the weights, as long as the process lives.
+        """
+        if keras.backend.backend() != "tensorflow":
+            super()._backend_update_step(grads, trainable_variables, learning_rate)
+            return
+        for gradient, variable in zip(grads, trainable_variables, strict=True):
+            value = variable.value if isinstance(variable, keras.Variable) else variable
+            self.update_step(gradient, value, learning_rate)
+
     def update_step(self, gradient, variable, learning_rate):
         index = self._get_variable_index(variable)
         rate = learning_rate * self.factors[index]
         if self.decays[index]:
-            self.assign_sub(variable, variable * self.decays[index] * keras.ops.cast(rate, variable.dtype))
-        super().update_step(gradient, variable, rate)
+            self.assign_sub(variable, variable * keras.ops.cast(self.decays[index] * rate, variable.dtype))
+        if keras.backend.backend() == "tensorflow":
+            moments = self._momentums[index], self._velocities[index]
+            on_tensorflow.adam(variable, *moments, gradient, self.iterations + 1, rate, self)
+        else:
+            super().update_step(gradient, variable, rate)

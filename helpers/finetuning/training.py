@@ -56,6 +56,7 @@ def train(
     *,
     epochs,
     batch_size,
+    pad_to,
     learning_rate,
     warmup,
     restore_best,
@@ -99,7 +100,7 @@ def train(
                 if number <= state["batch"]:
                     continue
                 model.optimizer.learning_rate = schedule[(epoch - 1) * n_batches + number - 1]
-                scores, weight = _step(model, inputs, targets, weights, rows, batch_size, parts)
+                scores, weight = _step(model, inputs, targets, weights, rows, batch_size, pad_to, parts)
                 _check_loss(scores[0], f"batch {number} of epoch {epoch}")
                 totals += np.append(scores * weight, weight)
                 bar.update()
@@ -128,7 +129,7 @@ def train(
     return pd.DataFrame(history)
 
 
-def _step(model, inputs, targets, weights, rows, batch_size, parts):
+def _step(model, inputs, targets, weights, rows, batch_size, pad_to, parts):
     """One step of the optimiser by one batch; returns [its loss, its accuracy], and the sum of its weights.
 
     In several parts the optimiser averages their gradients. Their losses are sums then, each text with its weight's
@@ -140,9 +141,7 @@ def _step(model, inputs, targets, weights, rows, batch_size, parts):
     total = float(counted.sum())
     shares = counted if parts == 1 else counted * parts / total
     scores = [
-        model.train_on_batch(
-            pretrained.collate(inputs, filled[part]), targets[filled[part]], sample_weight=shares[part]
-        )
+        model.train_on_batch(_collate(inputs, filled[part], pad_to), targets[filled[part]], sample_weight=shares[part])
         for part in np.split(np.arange(size * parts), parts)
     ]
     if parts == 1:
@@ -150,6 +149,11 @@ def _step(model, inputs, targets, weights, rows, batch_size, parts):
     of_parts = counted.reshape(parts, size).sum(axis=1) / total
     losses, accuracies = np.transpose(scores)
     return np.array([losses.mean(), accuracies @ of_parts]), total
+
+
+def _collate(inputs, rows, pad_to):
+    """Rows of inputs as a model takes them: lists of ids padded, an array of sentence vectors as it is."""
+    return inputs[rows] if isinstance(inputs, np.ndarray) else pretrained.pad([inputs[row] for row in rows], pad_to)
 
 
 def evaluate(model, inputs, targets, parts=1):

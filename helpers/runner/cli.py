@@ -34,6 +34,9 @@ def parser():
     study.add_argument(
         "--confirm", action="store_true", help="after a harmless change of code: rerun a cell of each arm"
     )
+    study.add_argument(
+        "--since", metavar="COMMIT", help="with --confirm: run both versions here, and let rounding differ"
+    )
     study.add_argument("--arms", type=positive, help="with --confirm: of so many arms, evenly spread, not of all")
 
     commands.add_parser("doctor", help="check this machine: each line is ok or says what to do")
@@ -101,6 +104,8 @@ def study(options):
     if options.name is None:
         print(studies.overview())
         return 0
+    if options.confirm and options.since:
+        return _confirm_since(options)
     if options.confirm:
         differ = studies.confirm(options.name, options.jobs, options.arms)
         print(
@@ -112,6 +117,26 @@ def study(options):
     folder = root() / "out" / "studies"
     print(f"{summary.write(studies.load(options.name), names, folder, options.name)}\ntable and figure: {folder}")
     return 1 if failed else 0
+
+
+def _confirm_since(options):
+    from helpers.runner import equivalence
+
+    found, run, equal = equivalence.compare(options.name, options.since, options.arms)
+    print(
+        f"{options.name}: {run} cells run by {options.since} and by the present code, {equal} equal to the last digit"
+    )
+    if len(found):
+        print(f"root mean square of what moved, and of the distance of two seeds\n{found.round(4).to_string()}")
+    far = found[found["share"] > equivalence.LIMIT]
+    if len(far):
+        print(
+            f"{', '.join(far.index)}: moved over {equivalence.LIMIT} of the distance of two seeds, nothing is changed"
+        )
+        return 1
+    equivalence.keep(options.name)
+    print(f"{options.name}: its rows are fresh")
+    return 0
 
 
 def doctor(options):

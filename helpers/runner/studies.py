@@ -172,13 +172,22 @@ def fill(name, jobs, scheduler=None):
     return failed
 
 
+def sample(name, arms=None):
+    """The first stored cell of every arm (its parameters but for `seed`), {arm: hash}; of `arms` evenly spread ones."""
+    wanted, first = cells(module(name)), {}
+    for key in stored(name)["cell"]:
+        if key in wanted:
+            first.setdefault(repr({k: v for k, v in wanted[key].items() if k != "seed"}), key)
+    return dict(list(first.items())[:: -(-len(first) // arms) if arms else 1])
+
+
 def confirm(name, jobs, arms=None):
     """Keep stored rows after a change of code that should not change results, once a sample of them was run again.
 
-    Runs the first stored cell of every arm (the parameters but for `seed`). If each gives its stored results to the
-    last digit, `seconds` aside, all rows of the grid get the new hash; if one does not, nothing is changed.
+    If each cell of `sample` gives its stored results to the last digit, `seconds` aside, all rows of the grid get the
+    new hash; if one does not, nothing is changed.
     jobs    : as when the rows were made, since the threads of a worker change the last digits
-    arms    : at most so many arms, evenly spread over the grid; all of them without it
+    arms    : at most so many arms; all of them without it
     returns : parameters of the cells whose results differ
     """
     import tempfile
@@ -191,14 +200,11 @@ def confirm(name, jobs, arms=None):
     study, rows = module(name), stored(name)
     wanted, now = cells(study), stand(study)
     rows = rows[rows["cell"].isin(wanted)]
-    first = {}
-    for key in rows["cell"]:
-        first.setdefault(repr({k: v for k, v in wanted[key].items() if k != "seed"}), key)
-    sample = list(first.values())[:: -(-len(first) // arms) if arms else 1]
+    tasks = [(name, wanted[key], key) for key in sample(name, arms).values()]
     differ = []
-    with tempfile.TemporaryDirectory() as ipython, tqdm(total=len(sample), unit="cell") as bar:
+    with tempfile.TemporaryDirectory() as ipython, tqdm(total=len(tasks), unit="cell") as bar:
         kernels.configure(ipython, threads=kernels.threads_for(jobs))
-        for (_, cell, key), future in finished(jobs, run_cell, [(name, wanted[key], key) for key in sample]):
+        for (_, cell, key), future in finished(jobs, run_cell, tasks):
             bar.update()
             again = read(io.StringIO(pd.DataFrame([future.result()]).to_csv(index=False)))
             again = again.drop(columns="seconds", errors="ignore")
