@@ -16,7 +16,7 @@ test: setup
 	$(BIN)/python -m pytest --nbval notebooks -n 2 --dist loadfile --nbval-cell-timeout=300
 
 test-backends: setup
-	$(BIN)/python -m pip install --quiet -c constraints.txt jax torch
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,peers]' jax
 	for backend in jax torch; do \
 		KERAS_BACKEND=$$backend $(BIN)/python -m pytest tests/test_pretrained.py tests/test_finetuning*.py || exit 1; \
 	done

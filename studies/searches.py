@@ -3,8 +3,8 @@
 Questions  : search   Optuna's TPE with and without pruning, beside random search: what has each found when it has spent
                       500 passes of 500 texts through the encoder? Twenty searches each, once by all validation rows
                       (about 1,340), once by few (300).
-             confirm  The best of each kind's first search by few rows, and four models that nobody searched for, on
-                      fresh pools and locked test rows, which nothing else reads.
+             confirm  The best of each kind's first search by few rows and by all, and four models that nobody searched
+                      for, on fresh pools and locked test rows, which nothing else reads.
 Prediction : guided search gains less than a point on random search, pruning makes both cheaper; what a winner scores on
              the rows that it won by flatters it, by few rows more.
 Fair       : all arms draw from one space, are charged alike and stop at the same sum or at 300 trials. A trial is up to
@@ -45,8 +45,9 @@ GRID = [
         for seed in range(20)
     ),
     *(
-        {"question": "confirm", "arm": arm, "judge": "few", "seed": seed}
-        for arm in (*PLAIN, *WINNERS)
+        {"question": "confirm", "arm": arm, "judge": judge, "seed": seed}
+        for judge, arms in (("few", (*PLAIN, *WINNERS)), ("valid", WINNERS))
+        for arm in arms
         for seed in range(10, 15)
     ),
 ]
@@ -142,9 +143,9 @@ def leaders(trials):
     return np.array(found)
 
 
-def winner(arm, seed=0):
-    """The configuration that a search by few rows ended with."""
-    trials = search(arm, "few", seed)
+def winner(arm, judge, seed=0):
+    """The configuration that a search ended with."""
+    trials = search(arm, judge, seed)
     number = leaders(trials[trials["passes"] <= BUDGET])[-1]
     return next(
         {name: value for name, value in zip(NAMES, config, strict=True) if value is not None}
@@ -156,7 +157,7 @@ def winner(arm, seed=0):
 def run(question, arm, judge, seed):
     """A search, or a configuration trained on a fresh pool and judged on the locked test rows."""
     if question == "confirm":
-        config = PLAIN.get(arm) or winner(arm)
+        config = PLAIN.get(arm) or winner(arm, judge)
         _, _, labels, part = tuning.choosing.rows("zh")
         test = np.flatnonzero(part == "test")
         correct = tuning.answers(config, seed, test)[0] == labels[test]

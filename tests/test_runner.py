@@ -508,6 +508,14 @@ def test_study_is_confirmed_if_two_versions_differ_less_than_two_seeds(committed
     assert studies.stale("compare") == [] and studies.load("compare").equals(results)
 
 
+def test_confirming_can_be_kept_to_the_arms_that_a_change_reaches(committed):
+    done = since("0.01 if method == 'longest' else 1 / 0", "--only", "longest")
+    assert done.returncode == 0 and "1 cells run by HEAD" in done.stdout and studies.stale("compare") == []
+    refused = command("study", "compare", "--confirm", "--only", "shortest")
+    assert refused.returncode != 0
+    assert "no stored cell of compare holds 'shortest' in its parameters" in refused.stdout + refused.stderr
+
+
 def test_study_is_not_confirmed_if_a_change_matters_or_the_commit_is_another(committed):
     done = since("0.08")
     assert done.returncode == 1 and "score: moved over 0.5 of the distance of two seeds" in done.stdout

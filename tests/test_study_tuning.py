@@ -98,7 +98,7 @@ def test_leaders_are_the_first_of_the_best_so_far(scores):
 
 
 def test_the_winner_is_a_configuration_that_can_be_trained(outcomes):
-    config = searches.winner("TPE")
+    config = searches.winner("TPE", "few")
     data, settings = tuning.SPACE[config["model"]]
     assert set(config) == {"model", *data, *settings} and searches.key(config) in outcomes[0]
 

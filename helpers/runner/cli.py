@@ -38,6 +38,9 @@ def parser():
         "--since", metavar="COMMIT", help="with --confirm: run both versions here, and let rounding differ"
     )
     study.add_argument("--arms", type=positive, help="with --confirm: of so many arms, evenly spread, not of all")
+    study.add_argument(
+        "--only", default="", metavar="TEXT", help="with --confirm: of arms with this in their parameters"
+    )
 
     commands.add_parser("doctor", help="check this machine: each line is ok or says what to do")
     check = commands.add_parser("check", help="check the conventions of notebooks")
@@ -107,7 +110,7 @@ def study(options):
     if options.confirm and options.since:
         return _confirm_since(options)
     if options.confirm:
-        differ = studies.confirm(options.name, options.jobs, options.arms)
+        differ = studies.confirm(options.name, options.jobs, options.arms, options.only)
         print(
             "\n".join(f"other results: {cell}" for cell in differ) or f"{options.name}: confirmed, its rows are fresh"
         )
@@ -122,7 +125,7 @@ def study(options):
 def _confirm_since(options):
     from helpers.runner import equivalence
 
-    found, run, equal = equivalence.compare(options.name, options.since, options.arms)
+    found, run, equal = equivalence.compare(options.name, options.since, options.arms, options.only)
     print(
         f"{options.name}: {run} cells run by {options.since} and by the present code, {equal} equal to the last digit"
     )

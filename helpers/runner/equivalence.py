@@ -32,15 +32,15 @@ json.dump({"stand": studies.stand(study), "rows": rows}, open(file, "w"))
 """
 
 
-def compare(name, commit, arms=None):
-    """Run the first stored cell of every arm with a commit's code and with the present code; see `distances`.
+def compare(name, commit, arms=None, only=""):
+    """Run a sample of the stored cells with a commit's code and with the present code; see `distances`.
 
-    arms    : as in `studies.confirm`
+    arms, only : see `studies.sample`
     returns : table of `distances`, the numbers of cells run and of those that are equal to the last digit
     errors  : Refused if there is no such commit, or if it is not the commit whose code made the stored rows
     """
     stored = studies.stored(name)
-    keys = list(studies.sample(name, arms).values())
+    keys = list(studies.sample(name, arms, only).values())
     with tempfile.TemporaryDirectory() as before, tempfile.TemporaryDirectory() as ipython:
         kernels.configure(ipython, threads=kernels.threads_for(2))
         os.environ.setdefault("COURSE_CACHE", str(root() / ".cache"))

@@ -172,22 +172,29 @@ def fill(name, jobs, scheduler=None):
     return failed
 
 
-def sample(name, arms=None):
-    """The first stored cell of every arm (its parameters but for `seed`), {arm: hash}; of `arms` evenly spread ones."""
+def sample(name, arms=None, only=""):
+    """The first stored cell of arms (a cell's parameters but for `seed`), {arm: hash}.
+
+    arms : at most so many, evenly spread over the grid; all without it
+    only : take arms that hold this text in their parameters, such as those that a change of code reaches
+    """
     wanted, first = cells(module(name)), {}
     for key in stored(name)["cell"]:
         if key in wanted:
             first.setdefault(repr({k: v for k, v in wanted[key].items() if k != "seed"}), key)
-    return dict(list(first.items())[:: -(-len(first) // arms) if arms else 1])
+    first = [(arm, key) for arm, key in first.items() if only in arm]
+    if not first:
+        raise Refused(f"no stored cell of {name} holds {only!r} in its parameters")
+    return dict(first[:: -(-len(first) // arms) if arms else 1])
 
 
-def confirm(name, jobs, arms=None):
+def confirm(name, jobs, arms=None, only=""):
     """Keep stored rows after a change of code that should not change results, once a sample of them was run again.
 
     If each cell of `sample` gives its stored results to the last digit, `seconds` aside, all rows of the grid get the
     new hash; if one does not, nothing is changed.
     jobs    : as when the rows were made, since the threads of a worker change the last digits
-    arms    : at most so many arms; all of them without it
+    arms, only : see `sample`
     returns : parameters of the cells whose results differ
     """
     import tempfile
@@ -200,7 +207,7 @@ def confirm(name, jobs, arms=None):
     study, rows = module(name), stored(name)
     wanted, now = cells(study), stand(study)
     rows = rows[rows["cell"].isin(wanted)]
-    tasks = [(name, wanted[key], key) for key in sample(name, arms).values()]
+    tasks = [(name, wanted[key], key) for key in sample(name, arms, only).values()]
     differ = []
     with tempfile.TemporaryDirectory() as ipython, tqdm(total=len(tasks), unit="cell") as bar:
         kernels.configure(ipython, threads=kernels.threads_for(jobs))
