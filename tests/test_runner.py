@@ -477,7 +477,8 @@ DATA = []
 
 
 def run(seed, method):
-    return {"score": 0.7 + seed / 10 + SHIFT, "correct": "8:01"}
+    score = 0.7 + seed / 10 + SHIFT
+    return {"score": score, "correct": "8:01", "counts": f"{score * 100:.0f} 7"}
 """
 
 
@@ -502,8 +503,9 @@ def test_study_is_confirmed_if_two_versions_differ_less_than_two_seeds(committed
     done = since("0.01")  # two seeds of an arm are .141 apart: the root of twice their variance, .01
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 cells run by HEAD and by the present code, 0 equal to the last digit" in done.stdout
-    assert [line.split() for line in done.stdout.splitlines() if line.startswith("score")] == [
-        ["score", "0.01", "0.1414", "0.0707", "0.01"]
+    assert [line.split() for line in done.stdout.splitlines() if line.startswith(("score", "counts"))] == [
+        ["counts", "0.50", "7.0711", "0.0707", "0.50"],  # the mean of two counts, of which one moved by 1
+        ["score", "0.01", "0.1414", "0.0707", "0.01"],
     ]
     assert studies.stale("compare") == [] and studies.load("compare").equals(results)
 

@@ -75,14 +75,27 @@ def distances(name, old, new):
     parameters = {parameter for cell in wanted.values() for parameter in cell}
     arm = stored["cell"].map(lambda key: repr(_without_seed(wanted[key])) if key in wanted else None)
     found = []
-    for column in new.select_dtypes("number").columns.difference(list(parameters)):
-        step = (new[column] - old[column]).dropna()
-        seeds = np.sqrt(2 * stored.groupby(arm)[column].var().mean())
+    for column in new.columns.difference(list(parameters)):
+        before, after, kept = (_numbers(table[column]) for table in (old, new, stored))
+        if after is None:
+            continue
+        step = (after - before).dropna()
+        seeds = np.sqrt(2 * kept.groupby(arm).var().mean())
         moved = np.sqrt((step**2).mean())
         if moved > 0 or seeds > 0:
             share = moved / seeds if seeds > 0 else np.inf
             found.append({"result": column, "moved": moved, "seeds": seeds, "share": share, "mean": step.mean()})
     return pd.DataFrame(found, columns=["result", "moved", "seeds", "share", "mean"]).set_index("result")
+
+
+def _numbers(column):
+    """A column as numbers; of texts that list numbers, such as "71 67 64", the mean of each; None if it is neither."""
+    if pd.api.types.is_numeric_dtype(column):
+        return column.astype(float)
+    try:
+        return column.map(lambda text: np.mean([float(part) for part in text.split()]))
+    except (AttributeError, ValueError):
+        return None
 
 
 def keep(name):
