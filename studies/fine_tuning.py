@@ -49,12 +49,9 @@ GRID = [
         (500, "full", 3e-4, 32, 5, {"warmup": 0.0}),
         (500, "full", 3e-4, 32, 5, {"layer_decay": 0.8}),
         (500, "full", 1e-4, 16, 5, {}),
-        (500, "full, multilingual", 3e-4, 32, 5, {}),
         (500, "full, multilingual", 1e-3, 32, 5, {}),
         (500, "scratch", 1e-4, 32, 5, {}),
         (500, "scratch", 2e-3, 32, 5, {}),
-        (50, "scratch", 1e-4, 32, 5, {}),
-        (50, "scratch", 2e-3, 32, 5, {}),
     ]
     for seed in range(seeds)
 ]
