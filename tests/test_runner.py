@@ -14,7 +14,7 @@ import pandas as pd
 import psutil
 import pytest
 
-from helpers.runner import cli, doctor, kernels, parameters, paths, report, run, studies
+from helpers.runner import cli, doctor, kernels, parameters, paths, report, run, studies, summary
 
 HEADER = """# {number} · {title}
 
@@ -434,6 +434,14 @@ def test_study_keeps_finished_cells_and_loses_none_to_a_failure(study):
     assert len(pd.read_csv("out/studies/compare.csv")) == 6 and Path("out/studies/compare.svg").exists()
     assert calls() == 1 and studies.stale("compare") == []
     assert command("study").stdout == "compare: 6 of 6 cells, fresh\n"
+
+
+def test_a_table_in_which_some_cells_lack_a_parameter_is_drawn(tmp_path):
+    table = pd.DataFrame(
+        {"n": [1, 2, 3], "method": ["a", "b", None], "rate": [0.1, None, 0.2], "score": [1.0, 2.0, 3.0]}
+    )
+    means = summary.write(table, ["n", "method", "rate"], tmp_path, "part")
+    assert len(means.splitlines()) == 4 and (tmp_path / "part.svg").exists()
 
 
 def test_study_goes_stale_with_its_code_only(study):

@@ -51,7 +51,7 @@ def _draw(table, given, results, path):
 
     plots.style()
     along, *rest = sorted(given, key=lambda column: -table[column].nunique()) or [None]
-    others = table[rest].astype(str).agg(", ".join, axis=1) if rest else None
+    others = table[rest].map(str).agg(", ".join, axis=1) if rest else None  # map: a missing one is a text, too
     others = others if rest and others.nunique() <= COLOURS else None
     figure, axes = plt.subplots(1, len(results), figsize=(4.2 * len(results), 3.6), squeeze=False, layout="constrained")
     for ax, result in zip(axes[0], results, strict=True):
