@@ -43,7 +43,6 @@ def compare(name, commit, arms=None, only=""):
     keys = list(studies.sample(name, arms, only).values())
     with tempfile.TemporaryDirectory() as before, tempfile.TemporaryDirectory() as ipython:
         kernels.configure(ipython, threads=kernels.threads_for(2))
-        os.environ.setdefault("COURSE_CACHE", str(root() / ".cache"))
         _extract(commit, before)
         files = [Path(ipython) / side for side in ("old.json", "new.json")]
         runs = [_start(folder, name, keys, file) for folder, file in zip((before, root()), files, strict=True)]
@@ -121,7 +120,8 @@ def _extract(commit, folder):
 
 def _start(folder, name, keys, file):
     """A process that runs cells by the code in a folder and writes them to a file."""
-    environment = os.environ | {"PYTHONPATH": str(folder)}
+    # vectors in a store of its own: one side may compute them in 16 bits, and the course must not read those
+    environment = os.environ | {"PYTHONPATH": str(folder), "COURSE_CACHE": str(file.with_suffix(""))}
     return subprocess.Popen(
         [sys.executable, "-c", PROGRAM, json.dumps([name, keys, str(file)])], cwd=folder, env=environment
     )
