@@ -2,6 +2,8 @@
 
 import importlib.util
 import sqlite3
+import subprocess
+import sys
 import warnings
 
 import keras
@@ -158,21 +160,34 @@ def test_minilm_reproduces_bert(models):
     assert cosines(forward(models["minilm"], ids), expected).min() >= 0.99999
 
 
-def test_hidden_states_are_those_of_transformers(models):
-    """With BERT's exact GELU they differ by what KerasHub's tanh formula does, with that formula by rounding alone."""
-    needed = "Transformers and PyTorch are not installed: pip install -e '.[peers]'"
-    torch = pytest.importorskip("torch", reason=needed)
-    transformers = pytest.importorskip("transformers", reason=needed)
+STATES_BY_TRANSFORMERS = """
+import sys
+import numpy as np, torch, transformers
+folder, formula, inputs, states = sys.argv[1:]
+model = transformers.BertModel.from_pretrained(folder, hidden_act=formula, local_files_only=True).eval()
+with np.load(inputs) as file:
+    ids, mask = (torch.from_numpy(file[key]) for key in ("token_ids", "padding_mask"))
+np.save(states, model(input_ids=ids, attention_mask=mask).last_hidden_state.detach().numpy())
+"""
+
+
+def test_hidden_states_are_those_of_transformers(models, tmp_path):
+    """With BERT's exact GELU they differ by what KerasHub's tanh formula does, with that formula by rounding alone.
+
+    The peer has a process of its own: PyTorch's Triton crashes where TensorFlow was loaded before it.
+    """
+    if not all(map(importlib.util.find_spec, ("torch", "transformers"))):
+        pytest.skip("Transformers and PyTorch are not installed: pip install -e '.[peers]'")
     folder = pretrained.weight_file("minilm", "model.safetensors").parent
     inputs = pad(tokenise(SENTENCES))
+    np.savez(tmp_path / "inputs.npz", **inputs)
     real = inputs["padding_mask"] == 1
     segments = {"segment_ids": np.zeros_like(inputs["token_ids"])}
     hidden = models["minilm"].get_layer("bert").predict_on_batch(inputs | segments)["sequence_output"][real]
     for formula, tolerance in (("gelu", 5e-3), ("gelu_pytorch_tanh", 2e-5)):
-        peer = transformers.BertModel.from_pretrained(folder, hidden_act=formula, local_files_only=True).eval()
-        ids, mask = (torch.from_numpy(inputs[key]) for key in ("token_ids", "padding_mask"))
-        states = peer(input_ids=ids, attention_mask=mask).last_hidden_state.detach().numpy()[real]
-        np.testing.assert_allclose(hidden, states, atol=tolerance)
+        files = [tmp_path / "inputs.npz", tmp_path / "states.npy"]
+        subprocess.run([sys.executable, "-c", STATES_BY_TRANSFORMERS, folder, formula, *files], check=True)
+        np.testing.assert_allclose(hidden, np.load(files[1])[real], atol=tolerance)
 
 
 def bert(ids, weights):
@@ -281,6 +296,16 @@ def test_a_text_is_computed_once(name, models, counted, tmp_path):
     embed(SENTENCES, name, max_tokens=8, cache=tmp_path)  # three texts are shorter than eight tokens: known already
     assert counted[2] == sum(len(row) > 8 for row in tokenise(SENTENCES, name))
     assert embed([], name, cache=tmp_path).shape == (0, ENCODERS[name]["dimensions"])
+
+
+def test_vectors_are_float32_under_any_dtype_policy(models, monkeypatch, tmp_path):
+    monkeypatch.setattr(pretrained, "_frozen", pretrained._frozen.__wrapped__)
+    before = keras.config.dtype_policy().name
+    with pretrained.dtype_policy("mixed_bfloat16"):
+        found = embed(SENTENCES, cache=tmp_path)
+        assert keras.config.dtype_policy().name == "mixed_bfloat16"
+    assert keras.config.dtype_policy().name == before
+    np.testing.assert_allclose(found, forward(models["minilm"], tokenise(SENTENCES)), atol=1e-5)
 
 
 def test_encoders_do_not_share_vectors(counted, tmp_path):

@@ -13,7 +13,6 @@ Several GPUs share each batch after one line, under JAX (KERAS_BACKEND=jax); Ker
     keras.distribution.set_distribution(keras.distribution.DataParallel())
 """
 
-import contextlib
 import functools
 import gc
 import hashlib
@@ -110,6 +109,7 @@ def fine_tune(
     class_weight  : None, "balanced" (each class counts as much as any other) or {class: weight} with all classes
     label_smoothing : this share of each label is spread over all classes (Szegedy et al. 2016, §7)
     precision     : None keeps Keras's, else "float32", "mixed_bfloat16" or "mixed_float16", for this call alone
+                    (the vectors that method "head" reads are float32 in any case)
     restore_best  : with valid, end with the weights of the epoch that had the lowest valid_loss, not with the last
     patience      : None or after how many epochs without a lower valid_loss training stops
     checkpoint    : None or a folder: the state is kept there every minute and after each epoch. The same call takes a
@@ -179,7 +179,7 @@ def fine_tune(
         )
         return model, history, parts
 
-    with _precision(precision):
+    with pretrained.dtype_policy(precision or keras.config.dtype_policy()):
         model, history, parts = training.with_enough_memory(attempt, batch_size)
     return FineTuned(
         model=model,
@@ -228,17 +228,6 @@ def _check_settings(settings):
 
 
 PRECISIONS = [None, "float32", "mixed_bfloat16", "mixed_float16"]
-
-
-@contextlib.contextmanager
-def _precision(policy):
-    """Build and train under a dtype policy of Keras; the one before is set again afterwards."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(policy or before)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
 
 
 def _check_pair(which, texts, labels):

@@ -141,19 +141,14 @@ def _step(model, inputs, targets, weights, rows, batch_size, pad_to, parts):
     total = float(counted.sum())
     shares = counted if parts == 1 else counted * parts / total
     scores = [
-        model.train_on_batch(_collate(inputs, filled[part], pad_to), targets[filled[part]], sample_weight=shares[part])
-        for part in np.split(np.arange(size * parts), parts)
+        model.train_on_batch(pretrained.collate(inputs, part, pad_to), targets[part], sample_weight=share)
+        for part, share in zip(np.split(filled, parts), np.split(shares, parts), strict=True)
     ]
     if parts == 1:
         return np.array(scores[0]), total
     of_parts = counted.reshape(parts, size).sum(axis=1) / total
     losses, accuracies = np.transpose(scores)
     return np.array([losses.mean(), accuracies @ of_parts]), total
-
-
-def _collate(inputs, rows, pad_to):
-    """Rows of inputs as a model takes them: lists of ids padded, an array of sentence vectors as it is."""
-    return inputs[rows] if isinstance(inputs, np.ndarray) else pretrained.pad([inputs[row] for row in rows], pad_to)
 
 
 def evaluate(model, inputs, targets, parts=1):

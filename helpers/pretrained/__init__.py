@@ -29,8 +29,8 @@ import numpy as np
 from helpers.pretrained import presets
 from helpers.pretrained.files import ENCODERS, WeightsError, entry, weight_file
 
-__all__ = ["ENCODERS", "WeightsError", "batches", "check_texts", "collate", "embed", "encoder", "fill", "forward"]
-__all__ += ["jit_compile", "pad", "shared_out", "tokenise", "truncate", "weight_file"]
+__all__ = ["ENCODERS", "WeightsError", "batches", "check_texts", "collate", "dtype_policy", "embed", "encoder", "fill"]
+__all__ += ["forward", "jit_compile", "pad", "shared_out", "tokenise", "truncate", "weight_file"]
 
 
 # ---- texts to token ids ---------------------------------------------------------------------------------------------
@@ -156,9 +156,9 @@ def pad(ids, multiple=16):
     return {"token_ids": token_ids, "padding_mask": padding_mask}
 
 
-def collate(inputs, rows):
-    """Rows of inputs as a model takes them: lists of ids padded, an array of sentence vectors as it is."""
-    return inputs[rows] if isinstance(inputs, np.ndarray) else pad([inputs[row] for row in rows])
+def collate(inputs, rows, multiple=16):
+    """Rows of inputs as a model takes them: lists of ids by `pad`, an array of sentence vectors as it is."""
+    return inputs[rows] if isinstance(inputs, np.ndarray) else pad([inputs[row] for row in rows], multiple)
 
 
 def forward(model, inputs, batch_size=32):
@@ -193,6 +193,17 @@ def encoder(name, *, weights=True, train_table=False, pooling="mean"):
         model = _minilm(weights) if name == "minilm" else _use(weights, train_table or not weights)
     model.jit_compile = jit_compile()
     return model
+
+
+@contextlib.contextmanager
+def dtype_policy(name):
+    """Models built meanwhile compute under this dtype policy of Keras; the one before is set again afterwards."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def jit_compile():
@@ -294,6 +305,8 @@ def _load_use(model):
 def embed(texts, encoder="minilm", *, max_tokens=128, batch_size=32, cache=None, pooling="mean"):
     """Sentence vectors of texts by the encoder as it came, float32 (n, d), each of length 1.
 
+    They are computed in float32 whatever Keras's dtype policy is, so that the store holds one vector a text.
+
     max_tokens : longer texts are cut, see `tokenise`
     cache      : folder of the store; None takes $COURSE_CACHE, else .cache in the repository (an installed copy: in the
                  current folder). Texts once computed are read from there, in whatever selection they come again.
@@ -332,7 +345,8 @@ def _key(encoder_name, ids):
 
 @functools.cache
 def _frozen(name, pooling="mean"):
-    return encoder(name, pooling=pooling)
+    with dtype_policy("float32"):
+        return encoder(name, pooling=pooling)
 
 
 def _read(path, keys, dimensions):
