@@ -64,7 +64,7 @@ def test_smoothed_loss_by_hand_and_by_keras():
 
 def test_training_learns_what_it_sees_and_repeats(tiny):
     frame = pd.DataFrame({"text": ["abc", "de"], "target": ["fe", "gh"]})
-    model = translation.translator(SIZE, width=8, depth=1, heads=2, dropout=0.0)
+    model = translation.translator(SIZE, width=8, depth=1, heads=2, dropout=0.1)
     model.set_weights([2 * weight for weight in model.get_weights()])
     start, ends = model.get_weights(), []
     for _ in range(2):
