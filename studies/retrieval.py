@@ -229,6 +229,9 @@ def tune(rows, layers, rate, seed, one_package=False):
     finetuning.make_reproducible(seed)
     _, upper, start = halves(layers)
     upper.set_weights(start)
+    dice = [variable for variable in upper.variables if variable.name == "seed_generator_state"]
+    for place, state in enumerate(dice):  # dropout's random numbers: the layers drew theirs when they were built
+        state.assign([seed, place])
     question, question_mask = states(rows["text"], "text", layers)
     answer, answer_mask = states(rows["target"], "target", layers)
     steps = EPOCHS * (len(rows) // BATCH)
