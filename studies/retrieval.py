@@ -226,8 +226,8 @@ def tune(rows, layers, rate, seed, one_package=False):
 
     The class of question i is answer i: with the answers of the batch as classes, InfoNCE is plain cross-entropy.
     """
-    finetuning.make_reproducible(seed)
     _, upper, start = halves(layers)
+    finetuning.make_reproducible(seed, upper)
     upper.set_weights(start)
     dice = [variable for variable in upper.variables if variable.name == "seed_generator_state"]
     for place, state in enumerate(dice):  # dropout's random numbers: the layers drew theirs when they were built

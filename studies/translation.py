@@ -176,7 +176,7 @@ def train(model, frame, *, steps=STEPS, rate=RATE, batch=BATCH, seed=0, report=N
 
     report : function of the number of steps done, called every 200
     """
-    finetuning.make_reproducible(seed)
+    finetuning.make_reproducible(seed, model)
     rng, examples, queue = np.random.default_rng(seed), ids_of(frame), []
     if not model.compiled:
         optimizer = keras.optimizers.AdamW(0.0, weight_decay=0.01, global_clipnorm=1.0)
@@ -184,9 +184,6 @@ def train(model, frame, *, steps=STEPS, rate=RATE, batch=BATCH, seed=0, report=N
         optimizer.build(model.trainable_variables)
     for variable in model.optimizer.variables:  # compiled once, as tracing takes long
         variable.assign(keras.ops.zeros_like(variable))
-    states = [variable for variable in model.variables if variable.name == "seed_generator_state"]
-    for place, state in enumerate(states):  # dropout's random numbers, whatever the model did before
-        state.assign([seed, place])
     warm_up = max(steps // 10, 1)
     for done in range(steps):
         falling = 0.5 + 0.5 * np.cos(np.pi * max(done - warm_up, 0) / max(steps - warm_up, 1))

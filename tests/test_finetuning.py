@@ -18,7 +18,7 @@ from sklearn.metrics import accuracy_score, log_loss
 from sklearn.utils.class_weight import compute_sample_weight
 
 from helpers import datasets, pretrained
-from helpers.finetuning import DEFAULTS, fine_tune, methods, on_tensorflow, training
+from helpers.finetuning import DEFAULTS, fine_tune, make_reproducible, methods, on_tensorflow, training
 
 GOOD = ["A joy to watch.", "Wonderful, warm and funny.", "I loved every minute.", "The best film of the year."]
 BAD = ["A waste of time.", "Dull, cold and silly.", "I hated every minute.", "The worst film of the year."]
@@ -132,6 +132,22 @@ def test_same_seed_same_predictions(small):
     )
     np.testing.assert_array_equal(first, second)
     assert not np.array_equal(first, other)
+
+
+def test_dropout_of_a_model_built_before_starts_anew():
+    model = keras.Sequential([keras.Input((50,)), keras.layers.Dropout(0.5), keras.layers.Dropout(0.5)])
+    ones = np.ones((2, 50), "float32")
+
+    def dropped(*given):
+        make_reproducible(*given)
+        return keras.ops.convert_to_numpy(model(ones, training=True))
+
+    first = dropped(3, model)
+    np.testing.assert_array_equal(dropped(3, model), first)
+    assert not np.array_equal(dropped(4, model), first)
+    if keras.backend.backend() != "torch":  # where all dropout draws from PyTorch's own generator
+        dropped(3, model)
+        assert not np.array_equal(dropped(3), first)
 
 
 @pytest.mark.parametrize("method", ["head", "full", "scratch"])

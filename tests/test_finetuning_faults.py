@@ -198,16 +198,37 @@ def test_no_room_for_the_first_checkpoint(tiny, tmp_path, whole):
         same(head(tiny, checkpoint=tmp_path / "file"), whole)
 
 
-@pytest.mark.parametrize("where", [0.02, 0.5, 0.9, "half", "empty"])
-def test_a_damaged_checkpoint_is_named_and_not_used(tiny, tmp_path, whole, where):
+@pytest.mark.parametrize("damage", ["a flipped bit", "half", "empty"])
+def test_a_damaged_checkpoint_is_named_and_not_used(tiny, tmp_path, whole, damage):
     head(tiny, checkpoint=tmp_path, epochs=3)
     file = tmp_path / checkpoints.FILE
     content = bytearray(file.read_bytes())
-    if isinstance(where, float):
-        content[int(where * len(content))] ^= 1
-    file.write_bytes(content[: {"half": len(content) // 2, "empty": 0}.get(where)])
+    content[content.rindex(b"\x93NUMPY") + 130] ^= 1  # the 128 bytes before tell the array's kind and shape
+    file.write_bytes({"a flipped bit": content, "half": content[: len(content) // 2], "empty": b""}[damage])
     with pytest.warns(UserWarning, match=r"the checkpoint .*npz is damaged \(.*\): training starts anew"):
         same(head(tiny, checkpoint=tmp_path), whole)
+
+
+def test_a_flipped_bit_is_noticed_or_changes_nothing(tmp_path):
+    run, state = {"seed": "1"}, {"epoch": 3, "scores": [1.5, 2]}
+    arrays = [np.arange(12.0).reshape(3, 4), np.arange(5, dtype="int32"), np.array(3, "float32")]
+    checkpoints.save(tmp_path, run, state, arrays)
+    file, noticed = tmp_path / checkpoints.FILE, 0
+    content = file.read_bytes()
+    for place, byte in enumerate(content):
+        for bit in (1, 2, 128):
+            file.write_bytes(content[:place] + bytes([byte ^ bit]) + content[place + 1 :])
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)
+                found = checkpoints.load(tmp_path, run)
+            if found is None:
+                noticed += 1
+                continue
+            assert found[0] == state, f"bit {bit} of byte {place}"
+            for stored, loaded in zip(arrays, found[1], strict=True):
+                assert stored.dtype == loaded.dtype, f"bit {bit} of byte {place}"
+                np.testing.assert_array_equal(stored, loaded, f"bit {bit} of byte {place}")
+    assert noticed > 2 * len(content)
 
 
 def test_a_checkpoint_of_another_run_is_refused(tiny, tmp_path):

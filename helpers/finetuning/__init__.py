@@ -192,12 +192,17 @@ def fine_tune(
     )
 
 
-def make_reproducible(seed):
+def make_reproducible(seed, model=None):
     """Seed Python, NumPy and Keras, and have TensorFlow use operations whose result is the same at each run.
+
+    model : None or one built before. Its dropout layers drew their seeds then; they get new ones from `seed`
 
     With JAX and PyTorch the seed is all that is set.
     """
     keras.utils.set_random_seed(seed)
+    variables = model.variables if model else []
+    for place, state in enumerate(one for one in variables if one.name == "seed_generator_state"):
+        state.assign([seed, place])
     if keras.backend.backend() == "tensorflow":
         on_tensorflow.deterministic()
 

@@ -1,10 +1,11 @@
 """The state of a training run in one file, so that the run survives a kill at any moment.
 
 The file is written whole beside the old one and then takes its place: whenever the power goes, one of the two is there.
-It is NumPy's .npz, read without pickle; the checksums inside it tell damage.
+It is NumPy's .npz, read without pickle. A sha256 tells damage: the checksums of .npz leave parts of it out.
 """
 
 import contextlib
+import hashlib
 import json
 import os
 import warnings
@@ -23,12 +24,13 @@ def save(folder, run, state, arrays):
     state  : what JSON takes
     arrays : list of arrays
     """
+    about = {"run": run, "state": state, "sha256": _sha256(arrays)}
     path = Path(folder) / FILE
     partial = path.with_suffix(".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(partial, "wb") as file:
-            np.savez(file, *arrays, about=json.dumps({"run": run, "state": state}))
+            np.savez(file, *arrays, about=json.dumps(about))
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
@@ -51,8 +53,10 @@ def load(folder, run):
         with np.load(path, allow_pickle=False) as file:
             about = json.loads(str(file["about"]))
             arrays = [file[f"arr_{i}"] for i in range(len(file.files) - 1)]
+        if _sha256(arrays) != about["sha256"]:
+            raise ValueError("its arrays are not those that were stored")
         other, state = about["run"], about["state"]
-    except (OSError, EOFError, ValueError, KeyError, NotImplementedError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
         warnings.warn(f"the checkpoint {path} is damaged ({error}): training starts anew", stacklevel=2)
         return None
     if different := [name for name in run.keys() | other.keys() if run.get(name) != other.get(name)]:
@@ -61,3 +65,10 @@ def load(folder, run):
             "give another folder or delete it"
         )
     return state, arrays
+
+
+def _sha256(arrays):
+    digest = hashlib.sha256()
+    for array in map(np.asarray, arrays):
+        digest.update(f"{array.dtype.str} {array.shape} ".encode() + array.tobytes())
+    return digest.hexdigest()
