@@ -229,9 +229,6 @@ def tune(rows, layers, rate, seed, one_package=False):
     _, upper, start = halves(layers)
     finetuning.make_reproducible(seed, upper)
     upper.set_weights(start)
-    dice = [variable for variable in upper.variables if variable.name == "seed_generator_state"]
-    for place, state in enumerate(dice):  # dropout's random numbers: the layers drew theirs when they were built
-        state.assign([seed, place])
     question, question_mask = states(rows["text"], "text", layers)
     answer, answer_mask = states(rows["target"], "target", layers)
     steps = EPOCHS * (len(rows) // BATCH)
