@@ -54,6 +54,13 @@ def test_the_model_scores_every_question_against_every_answer_of_the_batch():
     np.testing.assert_allclose(scores, left @ right.T / 0.05, atol=1e-4)
 
 
+def test_a_run_does_not_depend_on_the_runs_before_it():
+    rows = retrieval.parts()["train"].iloc[:32]
+    first = retrieval.tune(rows, layers=1, rate=1e-3, seed=0)
+    other = retrieval.tune(rows, layers=1, rate=1e-3, seed=1)
+    assert retrieval.tune(rows, layers=1, rate=1e-3, seed=0) == first != other
+
+
 def test_packages_stand_in_one_part_each_and_none_of_keras_in_two():
     groups = {name: set(rows["group"]) for name, rows in retrieval.parts().items()}
     assert len(set.union(*groups.values())) == sum(map(len, groups.values())) == 16
