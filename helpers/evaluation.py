@@ -46,27 +46,32 @@ def kappa(a, b, *, level=0.95):
 
     a, b    : one label per row, same length, at least two rows; two different labels must occur, else ValueError
     returns : Interval in [-1, 1]
-    assumes : rows are independent. The plain interval covers only 83% at kappa .94 and 100 rows; adding 1/labels to
-              each cell of the table before it is computed brings that to 94%, and gives full agreement a width
+    assumes : rows are independent. The plain interval covers only 83% at kappa .94, 100 rows and two labels; two rows
+              more, spread evenly over the cells of the table, bring that to 94%, and give full agreement a width
     source  : Fleiss, Cohen & Everitt 1969 (large-sample standard error that does not presume kappa = 0)
 
     >>> [round(float(x), 2) for x in kappa(list("aaaaabbbbb"), list("aaaabbbbbb"))]
     [0.8, 0.25, 1.0]
     """
     _check_level(level)
+    if _any_missing(a) or _any_missing(b):
+        raise ValueError("kappa takes rows that both raters labelled: drop the missing labels first")
     a, b = np.asarray(a), np.asarray(b)
     if a.ndim != 1 or a.shape != b.shape or len(a) < 2:
         raise ValueError(f"kappa takes two label lists of one length, at least two rows, got {a.shape} and {b.shape}")
-    if pd.isna(a).any() or pd.isna(b).any():
-        raise ValueError("kappa takes rows that both raters labelled: drop the missing labels first")
     labels, codes = np.unique(np.concatenate([a, b]), return_inverse=True)
     if len(labels) < 2:
         raise ValueError("kappa is undefined when both raters give one and the same label to every row")
     counts = np.zeros((len(labels), len(labels)))
     np.add.at(counts, (codes[: len(a)], codes[len(a) :]), 1)
-    centre, error = _kappa_and_error(counts + 1 / len(labels))
+    centre, error = _kappa_and_error(counts + 2 / counts.size)
     half = stats.norm.ppf((1 + level) / 2) * error
     return Interval(_kappa_and_error(counts)[0], max(centre - half, -1.0), min(centre + half, 1.0))
+
+
+def _any_missing(labels):
+    """Asked before NumPy makes an array of them, in which a nan beside strings becomes the string "nan"."""
+    return pd.Series(list(labels), dtype=object).isna().any()
 
 
 def _kappa_and_error(counts):
@@ -257,15 +262,15 @@ def calibration_error(labels, probabilities, *, bins=10):
 def label_entropy(labels):
     """How evenly rows spread over the classes, in bits: 0 for one class, log2(classes) for equal shares.
 
-    labels  : one label a row, at least one row, else ValueError
+    labels  : one label a row, at least one row, none missing, else ValueError
     source  : Shannon 1948
 
     >>> label_entropy(["positive", "negative", "negative", "positive"])
     1.0
     """
     counts = pd.Series(np.asarray(labels)).value_counts().to_numpy()
-    if not counts.sum():
-        raise ValueError("label_entropy takes at least one label")
+    if not counts.sum() or _any_missing(labels):
+        raise ValueError("label_entropy takes at least one label, and none that is missing")
     return float(stats.entropy(counts, base=2))
 
 
@@ -273,11 +278,15 @@ def distinct_n(tokens, n=2):
     """Different n-grams as a share of all n-grams: 1 where none is said twice. It falls as a set grows.
 
     tokens  : list of token lists, one a text; texts shorter than n add nothing; a set without n-grams is a ValueError
+    n       : whole number from 1
     source  : Li et al. 2016, §5.1 (there for n = 1 and 2)
 
     >>> distinct_n([["a", "good", "film"], ["a", "good", "book"]])
     0.75
     """
+    tokens = list(tokens)
+    if n < 1 or any(isinstance(row, str) for row in tokens):
+        raise ValueError(f"distinct_n takes lists of tokens, not texts, and n from 1, got n={n}")
     grams = [tuple(row[i : i + n]) for row in tokens for i in range(len(row) - n + 1)]
     if not grams:
         raise ValueError(f"distinct_n takes at least one text of {n} tokens or more")

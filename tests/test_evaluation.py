@@ -50,9 +50,9 @@ def test_kappa_is_scikit_learns_and_its_error_that_of_the_delta_method():
         chance = table.sum(1) @ table.sum(0)
         return (np.trace(table) - chance) / (1 - chance)
 
-    cells, step = (joint * n + 1 / 3).ravel() / (n + 3), 1e-6
+    cells, step = (joint * n + 2 / 9).ravel() / (n + 2), 1e-6
     slope = np.array([(statistic(cells + step * e) - statistic(cells - step * e)) / (2 * step) for e in np.eye(9)])
-    error = np.sqrt(slope @ (np.diag(cells) - np.outer(cells, cells)) @ slope / (n + 3))
+    error = np.sqrt(slope @ (np.diag(cells) - np.outer(cells, cells)) @ slope / (n + 2))
 
     value, low, high = evaluation.kappa(a, b)
     assert value == pytest.approx(cohen_kappa_score(a, b), abs=1e-12)
@@ -60,13 +60,22 @@ def test_kappa_is_scikit_learns_and_its_error_that_of_the_delta_method():
     assert (high + low) / 2 == pytest.approx(statistic(cells), abs=1e-12)
 
 
-@pytest.mark.parametrize("joint", [[[0.45, 0.08], [0.05, 0.42]], [[0.48, 0.02], [0.01, 0.49]]])
+def agreeing(n_labels, share):
+    """Joint shares of two raters of evenly used labels, who agree in so many cases and else err at random."""
+    apart = (1 - share) / n_labels / (n_labels - 1)
+    return np.full((n_labels, n_labels), apart) + np.eye(n_labels) * (share / n_labels - apart)
+
+
+@pytest.mark.parametrize(
+    "joint", [[[0.45, 0.08], [0.05, 0.42]], [[0.48, 0.02], [0.01, 0.49]], agreeing(5, 0.8), agreeing(10, 0.95)]
+)
 def test_kappa_covers(joint):
     rng, joint = np.random.default_rng(0), np.array(joint)
+    n_labels = len(joint)
     chance = joint.sum(1) @ joint.sum(0)
     truth = (np.trace(joint) - chance) / (1 - chance)
-    pairs = rng.choice(4, (RUNS, 100), p=joint.ravel())
-    assert is_honest(coverage([evaluation.kappa(row // 2, row % 2)[1:] for row in pairs], truth))
+    pairs = rng.choice(joint.size, (RUNS, 100), p=joint.ravel())
+    assert is_honest(coverage([evaluation.kappa(*np.divmod(row, n_labels))[1:] for row in pairs], truth))
 
 
 def test_kappa_of_full_agreement_of_chance_and_of_contradiction():
@@ -211,6 +220,7 @@ ZERO_ONE = np.zeros((3, 4), int)
         (lambda: evaluation.wilson(1, 2, level=95), "level must lie between 0 and 1"),
         (lambda: evaluation.kappa([1, 2], [1]), "one length"),
         (lambda: evaluation.kappa(["a", None], ["a", "b"]), "drop the missing labels"),
+        (lambda: evaluation.kappa(["a", np.nan, "b"], ["a", "b", "b"]), "drop the missing labels"),
         (lambda: evaluation.kappa([1, 1], [1, 1]), "undefined"),
         (lambda: evaluation.seeds_interval([0.8]), "at least two seeds"),
         (lambda: evaluation.seeds_interval([0.8, np.nan]), "finite"),
@@ -319,6 +329,9 @@ def test_diversity_stays_in_its_range_and_ignores_the_order_of_rows(n, d, seed):
     ("call", "message"),
     [
         (lambda: evaluation.label_entropy([]), "at least one label"),
+        (lambda: evaluation.label_entropy(["a", np.nan]), "none that is missing"),
+        (lambda: evaluation.distinct_n(["a good film"]), "lists of tokens, not texts"),
+        (lambda: evaluation.distinct_n([["a"]], 0), "n from 1, got n=0"),
         (lambda: evaluation.distinct_n([["a"], []], 2), "2 tokens or more"),
         (lambda: evaluation.mean_distance([[1.0, 0.0]]), "at least 2 rows of length 1"),
         (lambda: evaluation.vendi_score([[2.0, 0.0]]), "rows of length 1"),

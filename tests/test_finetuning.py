@@ -520,8 +520,31 @@ def test_a_model_that_is_no_longer_used_gives_its_memory_back(small):
 
 
 def test_a_loss_that_is_no_number_names_the_batch(small):
-    with pytest.raises(FloatingPointError, match=r"the loss is \w+ at batch [2-4] of epoch 1: try a learning_rate"):
+    with pytest.raises(
+        FloatingPointError, match=r"the loss is \w+ at batch [2-4] of epoch 1, which holds texts [0-7], [0-7]: try a"
+    ):
         fine_tune(TEXTS, LABELS, batch_size=2, learning_rate=1e38, warmup=0)
+    with pytest.raises(
+        FloatingPointError, match="scores are no longer finite after batch 1 of epoch 1, which holds texts [0-7], "
+    ):
+        fine_tune(TEXTS, LABELS, method="head", epochs=1, learning_rate=1e38, warmup=0)
+
+
+def test_layer_rates_of_the_head_alone(small):
+    """There is no layer below it."""
+    one, other = (fine_tune(TEXTS, LABELS, method="head", epochs=1, layer_decay=d).predict(TEXTS) for d in (1, 0.5))
+    np.testing.assert_array_equal(one, other)
+
+
+def test_lora_needs_a_layer_to_add_to(tmp_path):
+    import keras_hub
+
+    body = keras_hub.models.GPTNeoXBackbone(
+        vocabulary_size=30, num_layers=1, num_heads=2, hidden_dim=16, intermediate_dim=32, max_sequence_length=32
+    )
+    body.save_to_preset(str(tmp_path))
+    with pytest.raises(ValueError, match="^method is 'lora', but .* has no layer of queries and values for it: take"):
+        methods.classifier(str(tmp_path), "lora", 2)
 
 
 @pytest.mark.parametrize(
@@ -569,6 +592,16 @@ def test_a_loss_that_is_no_number_names_the_batch(small):
         (["a", "b"], [0, 1], {"patience": 2}, "^patience needs valid: give texts and labels to tell by when to stop$"),
         (["a", "b"], [0, 1], {"class_weight": {0: 1}}, r"^class_weight is {0: 1}: give 'balanced' or a .* \[0, 1\]$"),
         (["a", "b"], [0, 1], {"class_weight": {0: 1, 1: -1}}, "^class_weight is {0: 1, 1: -1}: give 'balanced' or"),
+        (["a", "b"], [0, 1], {"class_weight": {0: 1, 1: "2"}}, "^class_weight is {0: 1, 1: '2'}: give 'balanced' or"),
+        (["a", "b"], [0, 1], {"epochs": 2.0}, r"^epochs is 2\.0: give a whole number from 1$"),
+        (["a", "b"], [0, 1], {"learning_rate": "1e-4"}, "^learning_rate is '1e-4': give a number above 0$"),
+        (["a", "b"], [0, 1], {"learning_rate": float("inf")}, "^learning_rate is inf: give a number above 0$"),
+        (["a", "b"], [0, 1], {"seed": -1}, "^seed is -1: give a whole number from 0"),
+        (["a", "b"], [0, 1], {"restore_best": "no"}, "^restore_best is 'no': give True or False$"),
+        (["a", "b"], [0, 1], {"valid": (["a", None], [0, 1])}, r"^valid texts\[1\] is None, not a string"),
+        (["a", "b"], [0, 1], {"valid": ["a", "b", "c"]}, r"^valid is a list: give a pair, \(texts, labels\)$"),
+        (["a", "b"], None, {}, "^labels is None: give a list, one label per text$"),
+        (["a", "b"], [0, 1], {"max_tokens": None}, "^max_tokens is None: give a whole number$"),
         (["a", "b"], [0, 1], {"max_tokens": 600}, "^max_tokens is 600: 'minilm' takes 3 to 512$"),
     ],
 )

@@ -1,6 +1,7 @@
 """Encoders against forward passes written in NumPy: the package's own for `use`, BERT's equations for `minilm`."""
 
 import importlib.util
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -99,6 +100,8 @@ def test_token_limits_are_checked():
         tokenise(["a"], "minilm", 513)
     with pytest.raises(ValueError, match="max_tokens is 2: 'use' takes 3 or more"):
         tokenise(["a"], "use", 2)
+    with pytest.raises(ValueError, match="max_tokens is None: give a whole number"):
+        embed(["a"], "minilm", max_tokens=None)
     with pytest.raises(ValueError, match=r"texts\[1\] is nan, not a string"):
         tokenise(["a", float("nan")], "use")
     with pytest.raises(ValueError, match="texts is one string"):
@@ -321,12 +324,20 @@ def cut_in_half(path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
-def spoil_a_vector(path):
+def spoil_a_vector(path, content=b"\0" * 384 * 4):
     with sqlite3.connect(path) as store:
-        store.execute("UPDATE vectors SET vector = ?", (b"\0" * 384 * 4,))
+        store.execute("UPDATE vectors SET vector = ?", (content,))
 
 
-@pytest.mark.parametrize("damage", [overwrite, cut_in_half, spoil_a_vector])
+def make_it_nan(path):
+    spoil_a_vector(path, np.full(384, np.nan, "float32").tobytes())
+
+
+def shorten_it(path):
+    spoil_a_vector(path, b"123")
+
+
+@pytest.mark.parametrize("damage", [overwrite, cut_in_half, spoil_a_vector, make_it_nan, shorten_it])
 def test_a_damaged_store_is_built_anew(damage, counted, tmp_path):
     expected = embed(SENTENCES, cache=tmp_path)
     damage(tmp_path / "vectors.sqlite")
@@ -400,8 +411,41 @@ def test_what_is_no_preset_is_refused(tmp_path):
         encoder("use", pooling="cls")
     with pytest.raises(ValueError, match="config.json"):
         encoder(str(tmp_path))
+    with pytest.raises(ValueError, match="pooling is 'cls': 'minilm' takes 'mean'"):
+        embed(["a"], pooling="cls")
     assert pretrained.presets.is_preset("hf://google-bert/bert-base-chinese")
     assert pretrained.presets.is_preset("bert_base_zh") and not pretrained.presets.is_preset("minilm")
+
+
+def test_a_folder_is_read_again_when_it_was_written_again(tiny, tmp_path):
+    folder = tmp_path / "mine"
+    shutil.copytree(tiny, folder)
+    before = embed(["a joy"], folder, max_tokens=16)
+    np.testing.assert_array_equal(before, embed(["a joy"], tiny, max_tokens=16))
+    import keras_hub
+
+    body = keras_hub.models.Backbone.from_preset(str(folder))
+    embedding = next(v for v in body.trainable_variables if len(v.shape) == 2)
+    embedding.assign(embedding.value[::-1])
+    body.save_to_preset(str(folder))
+    assert np.abs(embed(["a joy"], folder, max_tokens=16) - before).max() > 0.01
+
+
+@pytest.mark.parametrize(("kind", "reads_padding"), [("RoformerV2Backbone", False), ("FNetBackbone", True)])
+def test_a_body_that_reads_padding_as_text_is_refused(tmp_path, kind, reads_padding):
+    import keras_hub
+
+    sizes = {"vocabulary_size": 30, "num_layers": 1, "hidden_dim": 16, "intermediate_dim": 32}
+    if kind == "FNetBackbone":
+        sizes |= {"max_sequence_length": 32}
+    else:
+        sizes |= {"num_heads": 2, "head_size": 8}
+    getattr(keras_hub.models, kind)(**sizes).save_to_preset(str(tmp_path))
+    if reads_padding:
+        with pytest.raises(ValueError, match="a FNetBackbone, which reads padding as if it were text"):
+            encoder(tmp_path)
+    else:
+        assert encoder(tmp_path).output_shape == (None, 16)
 
 
 # ---- files

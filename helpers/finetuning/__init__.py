@@ -16,6 +16,8 @@ Several GPUs share each batch after one line, under JAX (KERAS_BACKEND=jax); Ker
 import functools
 import gc
 import hashlib
+import math
+import numbers
 import time
 from collections.abc import Callable
 from typing import NamedTuple
@@ -94,17 +96,18 @@ def fine_tune(
                     "last" trains the last `layers` layers of the encoder and the head
                     "lora" trains the head and, beside each frozen matrix, two thin ones of that `rank` (Hu et al. 2022)
                     "head" trains the head alone: the encoder never changes, so each text's vector is computed once
-                    (`pretrained.embed`, kept on disk) and an epoch costs almost nothing
+                    (`pretrained.embed`) and an epoch costs almost nothing
                     "scratch" is "full" from random weights: what is left without pretraining
     epochs, learning_rate : None takes those of the method in DEFAULTS; the rate is the peak, after warm-up
     batch_size    : where memory runs out, a batch goes through in 2, 4 … parts, with a warning; a step stays a batch
-    max_tokens    : longer texts are cut; the result says what share was
+    max_tokens    : longer texts are cut; the result says what share was. From 3 to what the encoder takes
     pad_to        : a batch in training is as wide as its longest text, rounded up to a multiple of 1, 2, 4, 8 or 16.
                     JAX compiles each width anew, so few of them pay; under TensorFlow a new width costs nothing, and 4
                     saves a sixth of the tokens where texts have some 27. Dropout's random numbers depend on widths.
     warmup        : share of all steps in which the rate rises, 0 to 1; from there it falls in a line to 0
     layer_decay   : the rate of each layer of the encoder is that of the next one up times this, lowest for the
-                    embeddings; 1 is the same for all (Howard & Ruder 2018, §3.2; Sun et al. 2019, §5.3.3)
+                    embeddings; 1 is the same for all (Howard & Ruder 2018, §3.2; Sun et al. 2019, §5.3.3). The head
+                    alone has no layer below it
     clip_norm     : None or the length to which the gradient of all weights together is cut
     class_weight  : None, "balanced" (each class counts as much as any other) or {class: weight} with all classes
     label_smoothing : this share of each label is spread over all classes (Szegedy et al. 2016, §7)
@@ -118,7 +121,8 @@ def fine_tune(
     progress      : whether to show a bar with loss and time left; None does in JupyterLab
     returns       : FineTuned
     errors        : ValueError, one sentence, for texts, labels or settings that cannot be trained with, and for a
-                    checkpoint of another run; FloatingPointError when the loss is no longer a number, naming the batch
+                    checkpoint of another run; FloatingPointError when the loss or, after the last batch, a score is
+                    no longer a number, naming the batch and its texts
     """
     settings = dict(locals())
     start = time.perf_counter()
@@ -126,7 +130,9 @@ def fine_tune(
         raise ValueError(f"method is {method!r}: take one of {', '.join(map(repr, DEFAULTS))}")
     epochs = DEFAULTS[method][0] if epochs is None else epochs
     learning_rate = DEFAULTS[method][1] if learning_rate is None else learning_rate
-    _check_settings(settings | {"epochs": epochs, "learning_rate": learning_rate})
+    settings |= {"epochs": epochs, "learning_rate": learning_rate}
+    _check_settings(settings)
+    settings["precision"] = precision or keras.config.dtype_policy().name
     texts, labels = _check_pair("", texts, labels)
     classes = sorted(set(labels))
     if len(classes) == 1:
@@ -134,10 +140,14 @@ def fine_tune(
     targets = _targets("", labels, classes)
     weights = _class_weights(class_weight, classes, targets)[targets]
     if valid is not None:
+        if not isinstance(valid, (tuple, list)) or len(valid) != 2:
+            raise ValueError(f"valid is a {type(valid).__name__}: give a pair, (texts, labels)")
         valid_texts, valid_labels = _check_pair("valid ", *valid)
         valid_targets = _targets("valid ", valid_labels, classes)
 
-    lengths = [len(row) for row in pretrained.tokenise(texts, encoder)]
+    ids = pretrained.tokenise(texts, encoder)
+    pretrained.truncate(ids[:1], max_tokens, encoder)  # a limit that the encoder cannot keep ends the call here
+    truncated = float(np.mean([len(row) > max_tokens for row in ids]))
     read = functools.partial(_read, encoder=encoder, method=method, max_tokens=max_tokens, pooling=pooling)
     if label_smoothing:
         targets = np.eye(len(classes), dtype="float32")[targets]
@@ -179,14 +189,14 @@ def fine_tune(
         )
         return model, history, parts
 
-    with pretrained.dtype_policy(precision or keras.config.dtype_policy()):
+    with pretrained.dtype_policy(settings["precision"]):
         model, history, parts = training.with_enough_memory(attempt, batch_size)
     return FineTuned(
         model=model,
         classes=classes,
         history=history,
         predict=lambda texts: softmax(training.scores_of(model, read(texts, parts), parts).astype("float64"), axis=1),
-        truncated=float(np.mean(np.array(lengths) > max_tokens)),
+        truncated=truncated,
         seconds=time.perf_counter() - start,
         trained=methods.trained(model),
     )
@@ -208,22 +218,27 @@ def make_reproducible(seed, model=None):
 
 
 def _check_settings(settings):
-    def whole(value):
-        return value == int(value) and value >= 1
+    def number(value):
+        return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+
+    def whole(value, least=1):
+        return number(value) and isinstance(value, numbers.Integral) and value >= least
 
     for name, right, wanted in (
         ("epochs", whole, "a whole number from 1"),
         ("batch_size", whole, "a whole number from 1"),
         ("layers", whole, "a whole number from 1"),
-        ("pad_to", (1, 2, 4, 8, 16).__contains__, "1, 2, 4, 8 or 16"),
+        ("pad_to", lambda n: whole(n) and n in (1, 2, 4, 8, 16), "1, 2, 4, 8 or 16"),
         ("rank", whole, "a whole number from 1"),
-        ("learning_rate", lambda rate: rate > 0, "a number above 0"),
-        ("warmup", lambda share: 0 <= share <= 1, "a share from 0 to 1"),
-        ("weight_decay", lambda decay: decay >= 0, "a number from 0"),
-        ("layer_decay", lambda decay: 0 < decay <= 1, "a factor above 0, up to 1"),
-        ("clip_norm", lambda norm: norm is None or norm > 0, "None or a number above 0"),
-        ("label_smoothing", lambda share: 0 <= share < 1, "a share from 0 to below 1"),
+        ("learning_rate", lambda rate: number(rate) and rate > 0, "a number above 0"),
+        ("warmup", lambda share: number(share) and 0 <= share <= 1, "a share from 0 to 1"),
+        ("weight_decay", lambda decay: number(decay) and decay >= 0, "a number from 0"),
+        ("layer_decay", lambda decay: number(decay) and 0 < decay <= 1, "a factor above 0, up to 1"),
+        ("clip_norm", lambda norm: norm is None or (number(norm) and norm > 0), "None or a number above 0"),
+        ("label_smoothing", lambda share: number(share) and 0 <= share < 1, "a share from 0 to below 1"),
         ("patience", lambda n: n is None or whole(n), "None or a whole number from 1"),
+        ("seed", lambda seed: whole(seed, 0) and seed < 2**32, "a whole number from 0, below 2³²"),
+        ("restore_best", lambda value: isinstance(value, bool), "True or False"),
         ("precision", PRECISIONS.__contains__, f"one of {', '.join(map(repr, PRECISIONS))}"),
     ):
         if not right(settings[name]):
@@ -237,13 +252,16 @@ PRECISIONS = [None, "float32", "mixed_bfloat16", "mixed_float16"]
 
 def _check_pair(which, texts, labels):
     """Texts and labels as lists, after the checks that need no knowledge of the classes."""
-    texts, labels = pretrained.check_texts(texts), pd.Series(list(labels), dtype=object).tolist()
+    texts = pretrained.check_texts(texts, which + "texts")
+    if labels is None or isinstance(labels, str):
+        raise ValueError(f"{which}labels is {labels!r}: give a list, one label per text")
+    labels = [label.item() if isinstance(label, np.generic) else label for label in labels]
     if len(texts) != len(labels):
         raise ValueError(f"{which}texts has {len(texts)} rows, {which}labels {len(labels)}: give one label per text")
     if not texts:
         raise ValueError(f"{which}texts is empty: give labelled texts")
     for row, label in enumerate(labels):
-        if not isinstance(label, (str, int, np.integer)):
+        if not isinstance(label, (str, int)):
             raise ValueError(f"{which}labels[{row}] is {label!r}: give strings or integers, none missing")
     if len({isinstance(label, str) for label in labels}) > 1:
         raise ValueError(f"{which}labels mixes strings and integers: give one kind")
@@ -265,7 +283,11 @@ def _class_weights(class_weight, classes, targets):
         return np.ones(len(classes), "float32")
     if isinstance(class_weight, str) and class_weight == "balanced":
         return (len(targets) / len(classes) / np.bincount(targets)).astype("float32")
-    if not isinstance(class_weight, dict) or set(class_weight) != set(classes) or min(class_weight.values()) <= 0:
+    if (
+        not isinstance(class_weight, dict)
+        or set(class_weight) != set(classes)
+        or not all(isinstance(weight, numbers.Real) and 0 < weight < math.inf for weight in class_weight.values())
+    ):
         raise ValueError(f"class_weight is {class_weight!r}: give 'balanced' or a weight above 0 for each of {classes}")
     return np.array([class_weight[label] for label in classes], "float32")
 

@@ -15,7 +15,7 @@ DEFAULTS = {  # method: epochs and peak learning rate, where the caller names no
     "head": (20, 1e-3),
     "scratch": (10, 5e-4),
 }
-UNDECAYED = ["bias", "gamma", "beta"]  # weight decay is for matrices: these stay out of it
+UNDECAYED = ["bias", "gamma", "beta", "scale"]  # weight decay is for matrices: these stay out of it
 BLOCKS_OF_USE = [
     ["table"],
     ["project", "norm_project"],
@@ -42,7 +42,7 @@ def classifier(encoder, method, n_classes, *, dimensions=None, layers=2, rank=8,
     if method == "last":
         _keep_last(body, encoder, layers)
     if method == "lora":
-        _add_lora(body, rank)
+        _add_lora(body, encoder, rank)
     return keras.Model(body.input, head(body.output))
 
 
@@ -76,7 +76,7 @@ def _keep_last(body, encoder, layers):
             layer.trainable = False
 
 
-def _add_lora(body, rank):
+def _add_lora(body, encoder, rank):
     """Freeze the weights and add to a layer's matrix W the product of two thin ones, A·B, which alone are trained.
 
     In a transformer to the queries and values of attention, as KerasHub does by itself (Hu et al. 2022, §4.2), each
@@ -88,13 +88,15 @@ def _add_lora(body, rank):
             layer.enable_lora(rank)
         else:
             layer.trainable = False
+    if not body.trainable_variables:
+        raise ValueError(f"method is 'lora', but {encoder!r} has no layer of queries and values for it: take 'last'")
 
 
 def optimiser(model, weight_decay, layer_decay, **settings):
     """AdamW whose rate the training loop sets; each layer down has it times layer_decay (Howard & Ruder 2018, §3.2)."""
     variables, depth = model.trainable_variables, {}
     if layer_decay < 1:
-        found = blocks(model)
+        found = [] if isinstance(model, keras.Sequential) else blocks(model)  # the head alone has no layer below it
         depth = {id(v): len(found) - i for i, block in enumerate(found) for layer in block for v in layer.variables}
     return AdamW(
         factors=[layer_decay ** depth.get(id(variable), 0) for variable in variables],

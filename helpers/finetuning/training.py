@@ -11,6 +11,8 @@ from scipy.special import log_softmax
 
 from helpers import pretrained
 
+OUT_OF_MEMORY = ["memoryerror", "resourceexhausted", "outofmemory", "out of memory", "can't allocate memory"]
+OUT_OF_MEMORY += ["cannot allocate memory", "not enough memory", "allocfailed"]
 SAVE_EVERY = 60  # seconds between checkpoints; there is one after each epoch too
 
 
@@ -23,10 +25,16 @@ def with_enough_memory(attempt, batch_size):
         except Exception as error:
             if not _out_of_memory(error) or parts >= batch_size:
                 raise
+            if keras.config.dtype_policy().name == "mixed_float16":  # its loss scaling counts parts as steps
+                raise MemoryError(
+                    f"memory runs out with batch_size {batch_size}, which mixed_float16 cannot take in parts: give a "
+                    "smaller one, or precision 'mixed_bfloat16'"
+                ) from error
         parts *= 2  # out here, where the error no longer holds what filled the memory
         warnings.warn(
-            f"out of memory: training goes on with batches of {-(-batch_size // parts)} texts, {parts} of them to a "
-            "step, which changes the result by rounding and dropout alone",
+            f"out of memory: training starts again, or goes on from its checkpoint, with batches of "
+            f"{-(-batch_size // parts)} texts, {parts} of them to a step, which changes the result by rounding and "
+            "dropout alone",
             stacklevel=3,
         )
 
@@ -34,7 +42,7 @@ def with_enough_memory(attempt, batch_size):
 def _out_of_memory(error):
     """Whether an error of Python, TensorFlow, JAX or PyTorch says that memory ran out."""
     said = f"{type(error).__name__} {error}".lower().replace("_", "")
-    return any(words in said for words in ("memoryerror", "resourceexhausted", "outofmemory", "out of memory"))
+    return any(words in said for words in OUT_OF_MEMORY)
 
 
 def rates(steps, peak, warmup):
@@ -97,11 +105,12 @@ def train(
             totals = np.array(state["totals"])  # loss and accuracy times weight, weight
             rng.bit_generator.state = state["rng"]
             for number, rows in enumerate(pretrained.batches(lengths, batch_size, rng), 1):
+                where = f"batch {number} of epoch {epoch}, which holds texts {_first(rows)}"
                 if number <= state["batch"]:
                     continue
                 model.optimizer.learning_rate = schedule[(epoch - 1) * n_batches + number - 1]
                 scores, weight = _step(model, inputs, targets, weights, rows, batch_size, pad_to, parts)
-                _check_loss(scores[0], f"batch {number} of epoch {epoch}")
+                _check_finite(scores[0], f"the loss is {scores[0]} at {where}")
                 totals += np.append(scores * weight, weight)
                 bar.update()
                 bar.set_postfix(loss=f"{totals[0] / totals[2]:.3f}", refresh=False)
@@ -117,10 +126,14 @@ def train(
                 "valid_accuracy": np.nan,
             }
             if valid is not None:
-                row["valid_loss"], row["valid_accuracy"] = evaluate(model, *valid, parts)
-                _check_loss(row["valid_loss"], f"the validation after epoch {epoch}")
-                if restore_best and row["valid_loss"] < min([np.inf, *(old["valid_loss"] for old in history)]):
+                loss, row["valid_accuracy"] = evaluate(model, *valid, parts)
+                _check_finite(loss, f"the loss is {loss} at the validation after epoch {epoch}")
+                row["valid_loss"] = loss
+                if restore_best and loss < min([np.inf, *(old["valid_loss"] for old in history)]):
                     best = [_array(variable) for variable in model.trainable_variables]
+            elif epoch == epochs:  # no batch comes after the last update to show what it did
+                scores = scores_of(model, pretrained.take(inputs, rows), parts)
+                _check_finite(scores, f"the model's scores are no longer finite after {where}")
             history.append(row | {"seconds": time.perf_counter() - start})
             state |= {"epoch": epoch, "rng": rng.bit_generator.state, **new_epoch}
             stored = store()
@@ -169,12 +182,15 @@ def _is_over(history, patience):
     return patience is not None and len(losses) > 0 and len(losses) - 1 - np.argmin(losses) >= patience
 
 
-def _check_loss(loss, where):
-    if not np.isfinite(loss):
+def _check_finite(values, what):
+    if not np.isfinite(values).all():
         raise FloatingPointError(
-            f"the loss is {loss} at {where}: try a learning_rate ten times smaller or a longer warmup, "
-            "and look for odd texts in that batch"
+            f"{what}: try a learning_rate ten times smaller or a longer warmup, and look for odd texts there"
         )
+
+
+def _first(rows):
+    return ", ".join(map(str, rows[:5])) + (" …" if len(rows) > 5 else "")
 
 
 def _bar(total, done, progress):

@@ -18,6 +18,7 @@ download where they are not on the disk.
 import contextlib
 import functools
 import hashlib
+import numbers
 import os
 import sqlite3
 import warnings
@@ -30,7 +31,7 @@ from helpers.pretrained import presets
 from helpers.pretrained.files import ENCODERS, WeightsError, entry, weight_file
 
 __all__ = ["ENCODERS", "WeightsError", "batches", "check_texts", "collate", "dtype_policy", "embed", "encoder", "fill"]
-__all__ += ["forward", "jit_compile", "pad", "shared_out", "tokenise", "truncate", "weight_file"]
+__all__ += ["forward", "jit_compile", "pad", "shared_out", "take", "tokenise", "truncate", "weight_file"]
 
 
 # ---- texts to token ids ---------------------------------------------------------------------------------------------
@@ -52,13 +53,15 @@ def tokenise(texts, encoder="minilm", max_tokens=None):
     the English texts differs. A text without pieces counts as one <unk>, as in that package.
     """
     texts = check_texts(texts)
-    ids = _tokeniser(encoder)(texts)
+    ids = _tokeniser(encoder, presets.version(encoder))(texts)
     return ids if max_tokens is None else truncate(ids, max_tokens, encoder)
 
 
 def truncate(ids, max_tokens, encoder="minilm"):
     """Cut each list of ids to max_tokens, keeping the special tokens at both ends."""
     longest = presets.longest(encoder) if presets.is_preset(encoder) else entry(encoder)["longest"]
+    if isinstance(max_tokens, bool) or not isinstance(max_tokens, numbers.Integral):
+        raise ValueError(f"max_tokens is {max_tokens!r}: give a whole number")
     if max_tokens < 3 or (longest and max_tokens > longest):
         raise ValueError(
             f"max_tokens is {max_tokens}: {encoder!r} takes 3 " + (f"to {longest}" if longest else "or more")
@@ -66,20 +69,20 @@ def truncate(ids, max_tokens, encoder="minilm"):
     return [row if len(row) <= max_tokens else row[: max_tokens - 1] + row[-1:] for row in ids]
 
 
-def check_texts(texts):
+def check_texts(texts, which="texts"):
     """The texts as a list, if each is a string; else a ValueError that names the first that is not."""
     if isinstance(texts, str):
-        raise ValueError("texts is one string: give a list of strings")
+        raise ValueError(f"{which} is one string: give a list of strings")
     texts = list(texts)
     for row, text in enumerate(texts):
         if not isinstance(text, str):
-            raise ValueError(f"texts[{row}] is {text!r}, not a string: drop or fill missing texts first")
+            raise ValueError(f"{which}[{row}] is {text!r}, not a string: drop or fill missing texts first")
     return texts
 
 
-@functools.cache
-def _tokeniser(name):
-    """Function from texts to lists of ids."""
+@functools.lru_cache(maxsize=8)
+def _tokeniser(name, version):
+    """Function from texts to lists of ids; of a folder by `presets.version`."""
     if presets.is_preset(name):
         return presets.tokeniser(name)
     if name == "minilm":
@@ -158,7 +161,13 @@ def pad(ids, multiple=16):
 
 def collate(inputs, rows, multiple=16):
     """Rows of inputs as a model takes them: lists of ids by `pad`, an array of sentence vectors as it is."""
-    return inputs[rows] if isinstance(inputs, np.ndarray) else pad([inputs[row] for row in rows], multiple)
+    taken = take(inputs, rows)
+    return taken if isinstance(inputs, np.ndarray) else pad(taken, multiple)
+
+
+def take(inputs, rows):
+    """Rows of inputs: of an array as an array, of a list as a list."""
+    return inputs[rows] if isinstance(inputs, np.ndarray) else [inputs[row] for row in rows]
 
 
 def forward(model, inputs, batch_size=32):
@@ -180,19 +189,26 @@ def encoder(name, *, weights=True, train_table=False, pooling="mean"):
     train_table : `use` alone has a table of 65 million numbers, kept fixed unless this is True or weights is False;
                   the other 3.4 million of `use`, and the 22.6 million of minilm, train either way
     pooling     : what a preset's hidden states become one vector by: their "mean" over the real tokens, or "cls", the
-                  first of them. The two encoders here take "mean" alone, as they were trained.
+                  first of them (in a decoder such as GPT-2 it has seen no other). The two encoders here take "mean", as
+                  they were trained.
     returns     : model whose vectors have length 1; d is 384 for minilm, 512 for use
     """
-    preset = presets.is_preset(name)
-    if pooling not in (takes := ("mean", "cls") if preset else ("mean",)):
-        raise ValueError(f"pooling is {pooling!r}: {name!r} takes {' or '.join(map(repr, takes))}")
-    if preset:
+    if _check_pooling(name, pooling):
         model = presets.model(name, weights, pooling, _inputs())
     else:
-        entry(name)
         model = _minilm(weights) if name == "minilm" else _use(weights, train_table or not weights)
     model.jit_compile = jit_compile()
     return model
+
+
+def _check_pooling(name, pooling):
+    """Whether an encoder is a preset; ValueError if it does not take that pooling."""
+    preset = presets.is_preset(name)
+    if not preset:
+        entry(name)
+    if pooling not in (takes := ("mean", "cls") if preset else ("mean",)):
+        raise ValueError(f"pooling is {pooling!r}: {name!r} takes {' or '.join(map(repr, takes))}")
+    return preset
 
 
 @contextlib.contextmanager
@@ -315,9 +331,10 @@ def embed(texts, encoder="minilm", *, max_tokens=128, batch_size=32, cache=None,
     ids, which is all the model sees. A damaged store is removed, with one warning, and built anew. Of a preset the
     weights are not known by a sha256: its vectors are not kept.
     """
-    ids = tokenise(texts, encoder, max_tokens)
-    if presets.is_preset(encoder):
-        return forward(_frozen(encoder, pooling=pooling), ids, batch_size)
+    preset = _check_pooling(encoder, pooling)
+    ids = truncate(tokenise(texts, encoder), max_tokens, encoder)
+    if preset:
+        return forward(_frozen(encoder, pooling, presets.version(encoder)), ids, batch_size)
     if not ids:
         return np.empty((0, ENCODERS[encoder]["dimensions"]), "float32")
     keys = [_key(encoder, row) for row in ids]
@@ -343,8 +360,8 @@ def _key(encoder_name, ids):
     return digest.digest()
 
 
-@functools.cache
-def _frozen(name, pooling="mean"):
+@functools.lru_cache(maxsize=4)
+def _frozen(name, pooling="mean", version=None):
     with dtype_policy("float32"):
         return encoder(name, pooling=pooling)
 
@@ -354,8 +371,11 @@ def _read(path, keys, dimensions):
 
     def read(store):
         rows = {key: store.execute("SELECT vector FROM vectors WHERE key = ?", (key,)).fetchone() for key in keys}
-        vectors = {key: np.frombuffer(row[0], "float32") for key, row in rows.items() if row}
-        if any(len(vector) != dimensions or abs(vector @ vector - 1) > 1e-3 for vector in vectors.values()):
+        found = {key: row[0] for key, row in rows.items() if row}
+        if any(not isinstance(blob, bytes) or len(blob) != 4 * dimensions for blob in found.values()):
+            raise sqlite3.DatabaseError("a vector has another number of components")
+        vectors = {key: np.frombuffer(blob, "float32") for key, blob in found.items()}
+        if not all(abs(vector @ vector - 1) < 1e-3 for vector in vectors.values()):  # so that a nan is noticed
             raise sqlite3.DatabaseError("a vector has not length 1")
         return vectors
 
