@@ -132,7 +132,8 @@ def train(
                 if restore_best and loss < min([np.inf, *(old["valid_loss"] for old in history)]):
                     best = [_array(variable) for variable in model.trainable_variables]
             elif epoch == epochs:  # no batch comes after the last update to show what it did
-                scores = scores_of(model, pretrained.take(inputs, rows), parts)
+                asked = pretrained.collate(inputs, rows[: max(1, 32 // parts)], pad_to)
+                scores = keras.ops.convert_to_numpy(model(asked, training=False))
                 _check_finite(scores, f"the model's scores are no longer finite after {where}")
             history.append(row | {"seconds": time.perf_counter() - start})
             state |= {"epoch": epoch, "rng": rng.bit_generator.state, **new_epoch}

@@ -31,7 +31,7 @@ from helpers.pretrained import presets
 from helpers.pretrained.files import ENCODERS, WeightsError, entry, weight_file
 
 __all__ = ["ENCODERS", "WeightsError", "batches", "check_texts", "collate", "dtype_policy", "embed", "encoder", "fill"]
-__all__ += ["forward", "jit_compile", "pad", "shared_out", "take", "tokenise", "truncate", "weight_file"]
+__all__ += ["forward", "jit_compile", "pad", "shared_out", "tokenise", "truncate", "weight_file"]
 
 
 # ---- texts to token ids ---------------------------------------------------------------------------------------------
@@ -161,13 +161,7 @@ def pad(ids, multiple=16):
 
 def collate(inputs, rows, multiple=16):
     """Rows of inputs as a model takes them: lists of ids by `pad`, an array of sentence vectors as it is."""
-    taken = take(inputs, rows)
-    return taken if isinstance(inputs, np.ndarray) else pad(taken, multiple)
-
-
-def take(inputs, rows):
-    """Rows of inputs: of an array as an array, of a list as a list."""
-    return inputs[rows] if isinstance(inputs, np.ndarray) else [inputs[row] for row in rows]
+    return inputs[rows] if isinstance(inputs, np.ndarray) else pad([inputs[row] for row in rows], multiple)
 
 
 def forward(model, inputs, batch_size=32):
