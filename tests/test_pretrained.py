@@ -421,7 +421,7 @@ def test_a_folder_is_read_again_when_it_was_written_again(tiny, tmp_path):
     folder = tmp_path / "mine"
     shutil.copytree(tiny, folder)
     before = embed(["a joy"], folder, max_tokens=16)
-    np.testing.assert_array_equal(before, embed(["a joy"], tiny, max_tokens=16))
+    np.testing.assert_allclose(before, embed(["a joy"], tiny, max_tokens=16), atol=1e-6)
     import keras_hub
 
     body = keras_hub.models.Backbone.from_preset(str(folder))
