@@ -22,18 +22,6 @@ from helpers import augmentation, finetuning, pretrained, probe
 from helpers.runner import studies
 from helpers.runner.studies import pack
 
-USES = [
-    "datasets",
-    "cleaning",
-    "duplicates",
-    "pretrained",
-    "finetuning",
-    "probe",
-    "label_errors",
-    "selection",
-    "augmentation",
-    "studies/choosing",
-]
 DATA = ["reviews_zh", "snippets_en"]
 EDITS = ["delete", "swap", "insert", "replace", "drop span"]
 MIXTURES = ["mixup", "mixup of neighbours"]
@@ -169,6 +157,11 @@ def test_rows(language):
     return frame["text"].iloc[rows].tolist(), vectors[rows], labels[rows]
 
 
+def test_ids(language):
+    """Ids of the rows judged on."""
+    return choosing.table(language)[0].index[choosing.judged_on(language)]
+
+
 def effect(language, features, method, strength, n, seed):
     """Correctness of a probe on n rows and what the method adds to them."""
     from sklearn.metrics import accuracy_score
@@ -190,7 +183,7 @@ def effect(language, features, method, strength, n, seed):
         targets, parents = np.eye(2)[labels[rows]], np.stack([rows, rows], axis=1)
     model, C = fitted(own, labels, added, targets, parents, accuracy_score)
     correct = model.predict(judged) == answers
-    return {"C": C, "accuracy": correct.mean(), "correct": pack(correct)}
+    return {"C": C, "accuracy": correct.mean(), "correct": pack(correct, test_ids(language))}
 
 
 def imbalance(language, features, method, strength, n, seed):
@@ -234,7 +227,9 @@ def tuned(language, features, method, strength, n, seed):
     own = np.mean(model.predict(texts).argmax(axis=1) == labels)
     correct = model.predict(test[half:]).argmax(axis=1) == answers[half:]
     keras.mixed_precision.set_global_policy("float32")
-    return {"train_accuracy": own, "accuracy": correct.mean(), "gap": own - correct.mean(), "correct": pack(correct)}
+    return {"train_accuracy": own, "accuracy": correct.mean(), "gap": own - correct.mean()} | {
+        "correct": pack(correct, test_ids(language)[half:])
+    }
 
 
 def run(question, language, features, method, strength, n, seed):

@@ -23,9 +23,8 @@ from functools import cache
 import numpy as np
 
 from helpers import datasets, duplicates, label_errors, pretrained, probe, selection
-from helpers.runner.studies import pack
+from helpers.runner.studies import pack, unpack
 
-USES = ["datasets", "cleaning", "duplicates", "pretrained", "probe", "label_errors", "selection"]
 DATA = ["reviews_zh", "snippets_en"]
 NAMES = {"zh": "reviews_zh", "en": "snippets_en"}
 ENCODER = {"zh": "use", "en": "minilm"}
@@ -108,11 +107,17 @@ def parts(keys):
 
 
 @cache
-def rows(language):
-    """Clean rows with an opinion; their vectors, class numbers and parts. Documents stay in one part."""
+def table(language):
+    """Clean rows with an opinion, and their parts. Documents stay in one part."""
     frame = datasets.load(NAMES[language])
     frame = duplicates.clean(frame)[0] if language == "zh" else frame.query("label != 'neutral'")
-    part = parts(frame["text"] if language == "zh" else frame["group"].astype(str))
+    return frame, parts(frame["text"] if language == "zh" else frame["group"].astype(str))
+
+
+@cache
+def rows(language):
+    """The rows of `table`; their vectors, class numbers and parts."""
+    frame, part = table(language)
     return frame, pretrained.embed(frame["text"].tolist(), ENCODER[language]), codes(frame), part
 
 
@@ -120,9 +125,9 @@ def rows(language):
 def raw_rows():
     """The Chinese rows as collected, each in the part of the clean row that it repeats, the rest in the pool."""
     frame = datasets.load("reviews_zh")
-    kept = rows("zh")[0]
+    kept, part = table("zh")
     family = duplicates.families(frame)
-    known = dict(zip(family[kept.index], rows("zh")[3], strict=True))
+    known = dict(zip(family[kept.index], part, strict=True))
     part = family.map(known).fillna("pool").to_numpy()
     return frame, pretrained.embed(frame["text"].tolist(), ENCODER["zh"]), codes(frame), part
 
@@ -234,7 +239,7 @@ def mixed(temperature, n, seed):
 
 def judged_on(language):
     """Numbers of the rows judged on, "valid" before "judged"."""
-    part = rows(language)[3]
+    part = table(language)[1]
     return np.concatenate([np.flatnonzero(part == one) for one in ("valid", "judged")])
 
 
@@ -277,11 +282,22 @@ def run(question, language, features, before, method, noise, n, seed):
         "wrong": np.mean(given != labels[train]),
         "C": C,
         "accuracy": correct.mean(),
-        "n_valid": np.sum(rows(language)[3] == "valid"),
-        "correct": pack(correct),
+        "n_valid": np.sum(table(language)[1] == "valid"),
+        "correct": pack(correct, table(language)[0].index[judged]),
         "seconds": round(seconds, 3),
     }
-    if question == "mixture":
-        source = rows(language)[0]["source"].to_numpy()[judged]
-        result |= {f"accuracy {one}": correct[source == one].mean() for one in np.unique(source)}
-    return result
+    return result | (by_source(table(language)[0].iloc[judged], correct) if question == "mixture" else {})
+
+
+def by_source(frame, correct):
+    """Accuracy on each kind of text."""
+    source = frame["source"].to_numpy()
+    return {f"accuracy {one}": correct[source == one].mean() for one in np.unique(source)}
+
+
+def figures(row):
+    """What follows from the rows that a run judged rightly: of mixtures the accuracy on each kind of text."""
+    if row["question"] != "mixture":
+        return {}
+    judged = table("en")[0].iloc[judged_on("en")]
+    return by_source(judged, unpack(row["correct"], judged.index))

@@ -19,7 +19,6 @@ import numpy as np
 from helpers import datasets, duplicates
 from helpers.runner.studies import pack
 
-USES = ["datasets", "cleaning", "duplicates", "pretrained", "finetuning"]
 DATA = ["reviews_zh"]
 SEPARATORS = re.compile(r"""[!"#$%&()*+,\-./:;<=>?@\[\\\]^_`{|}~\t\n]""")  # the default `filters` of that Tokenizer
 NETWORKS = {  # what differs from the document's network with characters as tokens and room for 60 of them
@@ -146,5 +145,5 @@ def run(arm, n, seed):
         "accuracy": correct.mean(),
         "valid_accuracy": (predict(valid["text"]) == valid["label"].to_numpy()).mean(),
         "rows": hashlib.sha256(np.sort(train.index).astype("<i8").tobytes()).hexdigest()[:16],
-        "correct": pack(correct),
+        "correct": pack(correct, test.index),
     }

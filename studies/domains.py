@@ -23,9 +23,8 @@ import numpy as np
 import pandas as pd
 
 from helpers import datasets, finetuning, label_errors, pretrained, probe
-from helpers.runner.studies import pack
+from helpers.runner.studies import pack, unpack
 
-USES = ["datasets", "finetuning", "label_errors", "pretrained", "probe"]
 DATA = ["poems", "snippets_en"]
 SOURCES = ["tweets", "amazon", "film", "editorials"]
 FORMS = ["五言绝句", "七言绝句", "五言律诗", "七言律诗"]
@@ -196,6 +195,15 @@ def kept(frame, labels, treatment, seed):
     return np.argsort(np.argsort(-doubt, kind="stable")) >= round(OUT * len(frame))
 
 
+def figures(row):
+    """What follows from the classes that a run gave the test rows; "found" numbers the classes that occur in order."""
+    from sklearn.metrics import f1_score
+
+    test = test_rows(row["task"])
+    truth, found = np.unique(test["label"], return_inverse=True)[1], unpack(row["found"], test.index)
+    return {"accuracy": np.mean(found == truth), "macro_f1": f1_score(truth, found, average="macro")}
+
+
 def run(question, task, model, train, treatment, planted, n, seed):
     """Train on one arm's rows and score the test rows."""
     from sklearn.metrics import f1_score
@@ -211,6 +219,6 @@ def run(question, task, model, train, treatment, planted, n, seed):
         "culprits": float(wrong[~stays].mean()) if not stays.all() else float("nan"),
         "accuracy": float(np.mean(found == truth)),
         "macro_f1": float(f1_score(truth, found, average="macro")),
-        "correct": pack(found == truth),
-        "found": "g" + "".join(str(np.unique(truth).tolist().index(label)) for label in found),
+        "correct": pack(found == truth, test.index),
+        "found": pack(np.searchsorted(np.unique(truth), found), test.index),
     }

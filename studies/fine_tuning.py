@@ -22,7 +22,6 @@ import pandas as pd
 from helpers import datasets, finetuning
 from helpers.runner.studies import pack
 
-USES = ["datasets", "pretrained", "finetuning"]
 DATA = ["snippets_en"]
 EPOCHS = {50: 20, 200: 6, 500: 3, 2000: 2, 8000: 1}
 GRID = [
@@ -112,5 +111,10 @@ def run(n, method, learning_rate, batch_size, seed, **more):
         result = {"seconds": round(tuned.seconds, 2), "first_loss": losses.iloc[0], "last_loss": losses.iloc[-1]}
     in_valid, in_test = np.split(predicted == held_out["label"].to_numpy(), [len(valid)])
     rows = hashlib.sha256(np.sort(train.index).astype("<i8").tobytes()).hexdigest()[:16]
-    result |= {"rows": rows, "valid_accuracy": in_valid.mean(), "accuracy": in_test.mean(), "correct": pack(in_test)}
+    result |= {
+        "rows": rows,
+        "valid_accuracy": in_valid.mean(),
+        "accuracy": in_test.mean(),
+        "correct": pack(in_test, test.index),
+    }
     return result

@@ -29,7 +29,6 @@ from safetensors.numpy import load_file, save_file
 
 from helpers import datasets, evaluation, selection
 
-USES = ["datasets", "evaluation", "selection"]
 DATA = ["poems"]
 
 WEIGHTS = datasets.DATA / "weights" / "generation.safetensors"

@@ -12,7 +12,6 @@ Fair       : 80 % of the rows train and 20 % test in each; same features, same C
 
 from helpers import datasets, duplicates
 
-USES = ["datasets", "cleaning", "duplicates"]
 DATA = ["reviews_zh"]
 GRID = {"split": ["rows", "texts", "distinct", "cleaned"], "C": [1, 10, 100], "seed": [0, 1, 2, 3, 4]}
 

@@ -15,7 +15,6 @@ import numpy as np
 from helpers import datasets, losses, pretrained
 from helpers.runner.studies import pack
 
-USES = ["datasets", "pretrained", "losses"]
 DATA = ["snippets_en"]
 LOSSES = {"cross-entropy": losses.binary_cross_entropy, "squared error": losses.mean_squared_error}
 RATES = [0.3, 1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000]
@@ -59,6 +58,7 @@ def run(start, loss, seed):
     pool, valid, test = film()
     drawn = pool.groupby("label").sample(500, random_state=seed).sample(frac=1, random_state=seed)
     features, labels = vectors(drawn.iloc[:500])
+    rows = test.index
     valid, test = vectors(valid), vectors(test)
     weights = np.zeros(features.shape[1])
     if start == "wrong":
@@ -75,5 +75,5 @@ def run(start, loss, seed):
         "valid_accuracy": scores[best],
         "path": " ".join(f"{accuracy:.3f}" for accuracy in path),
         "accuracy": correct.mean(),
-        "correct": pack(correct),
+        "correct": pack(correct, rows),
     }

@@ -21,7 +21,6 @@ from scipy.special import log_softmax
 from helpers import datasets, pretrained
 from helpers.finetuning import make_reproducible
 
-USES = ["datasets", "pretrained", "finetuning"]
 DATA = ["snippets_en"]
 N, EPOCHS, TOKENS = 256, 2, 32
 OPTIMIZERS = {

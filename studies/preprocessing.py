@@ -29,7 +29,6 @@ import numpy as np
 from helpers import cleaning, datasets, duplicates
 from helpers.runner.studies import pack
 
-USES = ["datasets", "cleaning", "duplicates"]
 DATA = ["reviews_zh"]
 
 CURVE = ["raw", "distinct", "cleaned"]
@@ -142,5 +141,5 @@ def run(training, n, seed):
         "distinct": train["text"].map(datasets.text_key).nunique(),
         "C": search.best_params_["C"],
         "accuracy": correct.mean(),
-        "correct": pack(correct),
+        "correct": pack(correct, test.index),
     }

@@ -27,7 +27,6 @@ from sklearn.preprocessing import OneHotEncoder
 from helpers import datasets, duplicates, finetuning, pretrained, probe
 from helpers.runner.studies import pack
 
-USES = ["datasets", "cleaning", "duplicates", "probe", "pretrained", "finetuning"]
 DATA = ["reviews_zh", "snippets_en"]
 BUDGETS = [20, 50, 100, 200, 500, 1000, 2000, 5000]
 ENCODER = {"en": "minilm", "zh": "use"}
@@ -168,6 +167,7 @@ def run(task, language, features, texts, n, seed):
     name = ENCODER[language]
     both = [prepared(rows["text"].tolist(), texts, language) for rows in (train, test)]
     answers = [(rows["label"] == "positive").to_numpy().astype(int) for rows in (train, test)]
+    rows = test.index
     if task == "order" or features == "random weights":
         if task == "order":
             both = [[re.sub(r"[^\w\s]", " ", text) for text in side] for side in both]
@@ -177,6 +177,7 @@ def run(task, language, features, texts, n, seed):
             ids[1] = ids[1][: N_TEST // 2]
             answers = [np.repeat([1, 0], len(side)) for side in ids]
             ids = [side + shuffled(side, rng) for side in ids]
+            rows = [f"{row} {order}" for order in ("as it is", "shuffled") for row in test.index[: N_TEST // 2]]
         if features == "last piece":
             last = [[[row[-2]] for row in side] for side in ids]
             known = OneHotEncoder(handle_unknown="ignore").fit(last[0])
@@ -203,4 +204,4 @@ def run(task, language, features, texts, n, seed):
         fitted = probe.fit(found[0], answers[0])
         predicted, chosen = fitted.predict(found[1]), fitted.best_params_
     correct = predicted == answers[1]
-    return {**chosen, "accuracy": correct.mean(), "correct": pack(correct)}
+    return {**chosen, "accuracy": correct.mean(), "correct": pack(correct, rows)}

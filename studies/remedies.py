@@ -29,7 +29,6 @@ import numpy as np
 from helpers import datasets, pretrained
 from helpers.runner.studies import pack
 
-USES = ["datasets", "pretrained"]
 DATA = ["snippets_en"]
 
 BATCH = 32
@@ -218,7 +217,7 @@ def fitted(seed, n=1000, known=None, cleaned=False, flipped=0.0, tune=None, stop
                 "valid_accuracy": accuracy(on_valid, y_valid),
                 "accuracy": accuracy(on_test, y_test),
                 "confidence": np.mean(1 / (1 + np.exp(-np.abs(on_test)))),
-                "correct": pack((on_test > 0) == y_test),
+                "correct": pack((on_test > 0) == y_test, test.index),
             }
     return best
 
@@ -291,7 +290,8 @@ def tuned(seed):
         )
         model = make_pipeline(features, LogisticRegression(C=10 ** rng.uniform(-1, 2), solver="liblinear"))
         correct.append(model.fit(rows["text"], rows["label"]).predict(test["text"]) == test["label"])
-    return {"correct": pack(np.concatenate(correct))}
+    rows = [f"{number} {row}" for number in range(ROUNDS) for row in test.index]
+    return {"correct": pack(np.concatenate(correct), rows)}
 
 
 def run(question, arm, seed):

@@ -25,7 +25,6 @@ from helpers.finetuning import methods, training
 from helpers.runner import studies
 from helpers.runner.studies import pack
 
-USES = ["datasets", "cleaning", "duplicates", "augmentation", "pretrained", "finetuning", "studies/remedies"]
 DATA = ["snippets_en", "reviews_zh"]
 
 ENCODER = {"en": "minilm", "zh": "use"}
@@ -162,7 +161,7 @@ def fitted(language, seed, times=1, passes=6, edited=0.0, stop=False, **settings
             "valid_accuracy": remedies.accuracy(on_valid, y_valid),
             "accuracy": remedies.accuracy(on_test, y_test),
             "confidence": round(float(np.mean(1 / (1 + np.exp(-np.abs(on_test))))), 6),
-            "correct": pack((on_test > 0) == y_test),
+            "correct": pack((on_test > 0) == y_test, test.index),
         }
 
     result = measured()

@@ -14,7 +14,6 @@ import numpy as np
 from helpers.runner import studies
 from helpers.runner.studies import pack
 
-USES = ["datasets", "pretrained", "studies/remedies"]
 DATA = ["snippets_en"]
 ARMS = {  # rows, pieces known, and what is different in the network
     "dropout .9": (1000, None, {"dropout": 0.9}),
@@ -37,4 +36,4 @@ def run(arm, seed):
     on_parts = np.split(scores, np.cumsum([len(part) for part in parts[:2]]))
     names = ("train_accuracy", "valid_accuracy", "accuracy")
     result = {name: remedies.accuracy(on, y) for name, on, y in zip(names, on_parts, answers, strict=True)}
-    return result | {"correct": pack((on_parts[2] > 0) == answers[2])}
+    return result | {"correct": pack((on_parts[2] > 0) == answers[2], test.index)}

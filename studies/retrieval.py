@@ -23,9 +23,8 @@ import numpy as np
 import pandas as pd
 
 from helpers import cleaning, datasets, duplicates, finetuning, pretrained
-from helpers.runner.studies import pack
+from helpers.runner.studies import pack, unpack
 
-USES = ["datasets", "cleaning", "duplicates", "pretrained", "finetuning"]
 DATA = ["docs_qa", "dialogues"]
 WIDTH = {"text": 24, "target": 48}  # word pieces: one question in ten is longer, of the answers nine in ten
 LONG = {"text": 24, "target": 128}  # of the arm "frozen, 128 pieces"
@@ -77,7 +76,7 @@ def small_talk():
     question, answer = pd.factorize(key)[0], pd.factorize(frame["target"])[0]
     relevant = np.zeros((question.max() + 1, answer.max() + 1), bool)
     relevant[question, answer] = True
-    return frame["text"][~key.duplicated()].tolist(), frame["target"].drop_duplicates().tolist(), relevant
+    return frame["text"][~key.duplicated()], frame["target"].drop_duplicates().tolist(), relevant
 
 
 def swap(rows, share, rng):
@@ -319,6 +318,12 @@ def auroc(scores, packages):
     return roc_auc_score(np.repeat([1, 0], len(inside)), np.concatenate([inside, outside]))
 
 
+def figures(row):
+    """What follows from the questions that found their answer first."""
+    found = {"accuracy": unpack(row["right"]).mean()}
+    return found | ({"talk_accuracy": unpack(row["talk_right"]).mean()} if row["part"] == "test" else {})
+
+
 def run(arm, n, layers, rate, part, seed):
     """One run: accuracy (right answer first), MRR, recall@10, AUROC of "no answer"; per-row correctness, packed.
 
@@ -338,12 +343,16 @@ def run(arm, n, layers, rate, part, seed):
         "MRR": np.mean(1 / rank),
         "recall@10": np.mean(rank <= 10),
         "AUROC": auroc(scores, rows["group"]),
-        "right": pack(rank == 1),
+        "right": pack(rank == 1, rows.index),
         "last_loss": np.mean(losses[-5:]),
     }
     if part == "test":
         questions, answers, relevant = small_talk()
-        scores = vectors(questions, "text", layers, width) @ vectors(answers, "target", layers, width).T
+        scores = vectors(questions.tolist(), "text", layers, width) @ vectors(answers, "target", layers, width).T
         rank = first_ranks(scores, relevant)
-        result |= {"talk_accuracy": np.mean(rank == 1), "talk_MRR": np.mean(1 / rank), "talk_right": pack(rank == 1)}
+        result |= {
+            "talk_accuracy": np.mean(rank == 1),
+            "talk_MRR": np.mean(1 / rank),
+            "talk_right": pack(rank == 1, questions.index),
+        }
     return result

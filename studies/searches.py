@@ -25,7 +25,6 @@ from helpers.runner import studies
 from helpers.runner.studies import pack
 
 tuning = studies.module("tuning")
-USES = [*tuning.USES, "studies/tuning"]
 DATA = tuning.DATA
 BUDGET, CHECKS, MOST = 500, 20, 300  # passes; looks at the best so far; trials at most
 ARMS = ["random", "TPE", "random and halving", "TPE and median", "TPE and halving"]
@@ -158,10 +157,10 @@ def run(question, arm, judge, seed):
     """A search, or a configuration trained on a fresh pool and judged on the locked test rows."""
     if question == "confirm":
         config = PLAIN.get(arm) or winner(arm, judge)
-        _, _, labels, part = tuning.choosing.rows("zh")
+        frame, _, labels, part = tuning.choosing.rows("zh")
         test = np.flatnonzero(part == "test")
         correct = tuning.answers(config, seed, test)[0] == labels[test]
-        return {"accuracy": correct.mean(), "correct": pack(correct), "config": repr(config)}
+        return {"accuracy": correct.mean(), "correct": pack(correct, frame.index[test]), "config": repr(config)}
     trials = search(arm, judge, seed)
     best = leaders(trials)
     within = np.searchsorted(trials["passes"], BUDGET * np.arange(1, CHECKS + 1) / CHECKS, side="right")

@@ -23,13 +23,12 @@ import re
 from functools import cache
 
 import numpy as np
+import pandas as pd
 
 from helpers import datasets, duplicates, finetuning, label_errors, pretrained, probe
 from helpers.runner import studies
-from helpers.runner.studies import pack
+from helpers.runner.studies import pack, unpack
 
-USES = ["datasets", "cleaning", "duplicates", "pretrained", "finetuning", "probe", "label_errors"]
-USES += ["studies/preprocessing"]
 DATA = ["reviews_zh", "snippets_en"]
 DOMAINS = ["tweets", "amazon", "film", "editorials"]
 ENCODER = {"zh": "use", "en": "minilm"}
@@ -214,7 +213,7 @@ def held_out(language, part):
     frame = rows(language).query("part == @part")
     if language == "zh":
         return frame.sample(4 * n, random_state=0)
-    return frame.groupby("source").sample(n, random_state=0).sort_values("source", key=lambda s: s.map(DOMAINS.index))
+    return pd.concat([frame[frame["source"] == one].sample(n, random_state=0) for one in DOMAINS])
 
 
 def drawn(language, train, n, treatment, seed):
@@ -358,8 +357,6 @@ def macro_f1(truth, predicted, groups, *, samples=400, seed=0):
 
 def run(language, train, model, n, treatment, planted, rate, seed):
     """One run: class numbers of the test rows as digits, which rows lean to the right side, and the pairs got right."""
-    from sklearn.metrics import f1_score, matthews_corrcoef
-
     frame = drawn(language, train, n, treatment, seed)
     labels = changed(frame["side"], planted, seed)
     stay = kept(frame, labels, language, treatment, seed)
@@ -379,13 +376,28 @@ def run(language, train, model, n, treatment, planted, rate, seed):
     return {
         "rows": len(texts),
         "valid_accuracy": (found[0].argmax(axis=1) == valid["side"].map(CLASSES.index)).mean(),
-        "accuracy": (guess == truth).mean(),
+        **measures(truth, guess),
+        "guess": pack(guess, test.index),
+        "leaning": pack(leans(found[1]) == (truth == 2), test.index),
+        "rule_praise": pack(rule_positive, [row for row, _, _ in of_rule]),
+        "rule_negated": pack(~rule_negative, [row for row, _, _ in of_rule]),
+        "hand_positive": pack(positive, [text for _, text, _, _ in by_hand]),
+        "hand_negative": pack(~negative, [text for _, text, _, _ in by_hand]),
+    }
+
+
+def measures(truth, guess):
+    """Accuracy, macro F1 and Matthews' correlation of class numbers."""
+    from sklearn.metrics import f1_score, matthews_corrcoef
+
+    return {
+        "accuracy": np.mean(guess == truth),
         "macro_f1": f1_score(truth, guess, average="macro"),
         "mcc": matthews_corrcoef(truth, guess),
-        "guess": "g" + "".join(map(str, guess)),
-        "leaning": pack(leans(found[1]) == (truth == 2)),
-        "rule_praise": pack(rule_positive),
-        "rule_negated": pack(~rule_negative),
-        "hand_positive": pack(positive),
-        "hand_negative": pack(~negative),
     }
+
+
+def figures(row):
+    """What follows from the classes that a run gave the test rows."""
+    test = held_out(row["language"], "test")
+    return measures(test["side"].map(CLASSES.index).to_numpy(), unpack(row["guess"], test.index))

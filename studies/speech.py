@@ -24,8 +24,8 @@ import numpy as np
 from keras import layers, ops
 
 from helpers import audio, datasets
+from helpers.runner.studies import pack, unpack
 
-USES = ["datasets", "audio"]
 DATA = ["speech"]
 WEIGHTS = datasets.DATA / "weights" / "speech.safetensors"
 # in the code, so that other weights make results stale
@@ -318,20 +318,6 @@ def word_errors(texts, heard):
     return np.array(errors), np.array([len(text.split()) for text in texts])
 
 
-def pack(errors):
-    """Numbers of errors as a text, a character a clip: 0–9, then a, b, …"""
-    return "e" + "".join(np.base_repr(min(number, 35), 36).lower() for number in errors)
-
-
-def unpack(text):
-    """The array that `pack` made a text of.
-
-    >>> unpack(pack([0, 3, 11])).tolist()
-    [0, 3, 11]
-    """
-    return np.array([int(character, 36) for character in text[1:]])
-
-
 def difference(a, b, said, voices, *, resamples=2000):
     """Word error rate of arm a less that of arm b, with a 95 % bootstrap interval over seeds and voices.
 
@@ -464,6 +450,13 @@ def fine_tune(model, frames, texts, *, rate, epochs, seed):
     return model
 
 
+def figures(row):
+    """What follows from the errors in each clip: word error rates."""
+    on = part("valid" if row["question"] == "settings" else "test")
+    said = clips()[0]["text"].iloc[on].str.split().str.len().sum()
+    return {level: unpack(row[f"errors {level}"], on).sum() / said for level in LEVELS}
+
+
 def run(question, method, n, rate, epochs, seed):
     start, caught = time.monotonic(), np.nan
     keras.utils.set_random_seed(seed)
@@ -473,10 +466,11 @@ def run(question, method, n, rate, epochs, seed):
         fine_tune(model, features(with_noise(rows, levels, kinds, seed)), texts, rate=rate, epochs=epochs, seed=seed)
         trained_on = len(rows)
     result = {"trained_on": trained_on, "caught": caught}
+    on = "valid" if question == "settings" else "test"
     for level in LEVELS:
-        frames, texts = judged("valid" if question == "settings" else "test", level)
+        frames, texts = judged(on, level)
         errors, said = word_errors(texts, transcribe(model, frames))
-        result |= {level: errors.sum() / said.sum(), f"errors {level}": pack(errors)}
+        result |= {level: errors.sum() / said.sum(), f"errors {level}": pack(errors, part(on))}
     keras.backend.clear_session()
     mel_layer.cache_clear()
     return {**result, "seconds": round(time.monotonic() - start, 1)}

@@ -23,7 +23,6 @@ import pandas as pd
 from helpers import datasets, duplicates, evaluation, pretrained, probe
 from helpers.runner.studies import pack
 
-USES = ["datasets", "cleaning", "duplicates", "probe", "pretrained", "evaluation"]
 DATA = ["reviews_zh", "snippets_en"]
 ENCODER = {"en": "minilm", "zh": "use"}
 N_EACH = 480  # test rows of each kind of text
@@ -208,7 +207,9 @@ def run(question, language, features, arm, n, seed):
     if "copy" in train:  # tuned on the rows alone (folds would share copies); three times the rows, a third of C
         fitted = probe.fit(read[0], train["label"], strengths=[fitted.best_params_["C"] / 3])
     correct = fitted.predict(read[1]) == test["label"]
-    result = {"C": fitted.best_params_["C"], "rows": len(train), "accuracy": correct.mean(), "correct": pack(correct)}
+    tested = [f"{row} {copy}" for row, copy in test["copy"].items()] if "copy" in test else test.index
+    result = {"C": fitted.best_params_["C"], "rows": len(train), "accuracy": correct.mean()}
+    result["correct"] = pack(correct, tested)
     if "agreement" in train:
         result["agreement"] = train["agreement"].mean()
     if "against" in train and question == "choice":

@@ -14,7 +14,6 @@ Measures   : the translations are stored, so that any measure can be taken from 
 """
 
 import hashlib
-import json
 import re
 from collections import Counter
 from functools import cache
@@ -26,8 +25,8 @@ import pandas as pd
 from safetensors.numpy import load_file, save_file
 
 from helpers import datasets, finetuning, pretrained
+from helpers.runner.studies import pack, unpack
 
-USES = ["datasets", "finetuning", "pretrained"]
 DATA = ["interface_strings"]
 
 FOLDER = datasets.DATA / "weights"
@@ -413,6 +412,13 @@ def tuned(question, arm, seed, steps=STEPS):
     return train(model, frame, steps=steps, seed=seed) if len(frame) else model
 
 
+def figures(row):
+    """What follows from the translations: chrF."""
+    said = {domain: row[f"said_{domain}"] for domain in DOMAINS if isinstance(row[f"said_{domain}"], str)}
+    tests = {domain: references(domain) for domain in said}
+    return {f"chrf_{one}": chrf(unpack(said[one], test.index), test["target"]) for one, test in tests.items()}
+
+
 def run(question, arm, seed):
     """One arm: number of pairs, how many are misaligned, chrF and the translations of the test strings.
 
@@ -424,5 +430,5 @@ def run(question, arm, seed):
     for domain in DOMAINS if question == "domains" else DOMAINS[:1]:
         test = references(domain)
         said = translate(model, test["text"])
-        result |= {f"chrf_{domain}": chrf(said, test["target"]), f"said_{domain}": json.dumps(said, ensure_ascii=False)}
+        result |= {f"chrf_{domain}": chrf(said, test["target"]), f"said_{domain}": pack(said, test.index)}
     return result

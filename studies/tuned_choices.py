@@ -17,19 +17,8 @@ import numpy as np
 
 from helpers import finetuning, pretrained, selection
 from helpers.runner import studies
-from helpers.runner.studies import pack
+from helpers.runner.studies import pack, unpack
 
-USES = [
-    "datasets",
-    "cleaning",
-    "duplicates",
-    "pretrained",
-    "finetuning",
-    "probe",
-    "label_errors",
-    "selection",
-    "studies/choosing",
-]
 DATA = ["reviews_zh", "snippets_en"]
 METHODS = ["random", "k_center", "facility_location", "quality", "el2n", "agreement", "herding"]
 REPLAY = ["tweets alone", "0%", "5%", "20%", "both at once"]
@@ -56,8 +45,8 @@ choosing = studies.module("choosing")
 
 def judged(language):
     """Rows of the part "judged" and their class numbers."""
-    frame, _, labels, part = choosing.rows(language)
-    return frame[part == "judged"], labels[part == "judged"]
+    frame, part = choosing.table(language)
+    return frame[part == "judged"], choosing.codes(frame)[part == "judged"]
 
 
 def tune(language, texts, labels, seed):
@@ -112,8 +101,13 @@ def run(question, language, method, noise, n, seed):
         tuned = tune(language, frame["text"].iloc[train].tolist(), given, seed)
     correct = tuned.predict(test["text"].tolist()).argmax(axis=1) == answers
     keras.mixed_precision.set_global_policy("float32")
-    result = {"accuracy": correct.mean(), "correct": pack(correct), "seconds": round(tuned.seconds, 1)}
-    if question == "replay":
-        source = test["source"].to_numpy()
-        result |= {f"accuracy {one}": correct[source == one].mean() for one in np.unique(source)}
-    return result
+    result = {"accuracy": correct.mean(), "correct": pack(correct, test.index), "seconds": round(tuned.seconds, 1)}
+    return result | (choosing.by_source(test, correct) if question == "replay" else {})
+
+
+def figures(row):
+    """What follows from the rows that a run judged rightly: of replay the accuracy on each kind of text."""
+    if row["question"] != "replay":
+        return {}
+    test = judged("en")[0]
+    return choosing.by_source(test, unpack(row["correct"], test.index))

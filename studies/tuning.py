@@ -30,19 +30,6 @@ import pandas as pd
 from helpers import augmentation, cleaning, datasets, finetuning, pretrained
 from helpers.runner import studies
 
-USES = [
-    "datasets",
-    "cleaning",
-    "duplicates",
-    "pretrained",
-    "finetuning",
-    "probe",
-    "label_errors",
-    "selection",
-    "augmentation",
-    "studies/choosing",
-    "studies/preprocessing",
-]
 DATA = ["reviews_zh"]
 ROWS, REPEATS, FEW = 500, 3, 100
 CHOOSE = ["random", "suspects out", "agreement", "herding"]

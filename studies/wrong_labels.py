@@ -14,7 +14,6 @@ import numpy as np
 
 from helpers import datasets, duplicates, label_errors, pretrained, probe
 
-USES = ["datasets", "cleaning", "duplicates", "pretrained", "probe", "label_errors"]
 DATA = ["reviews_zh", "snippets_en"]
 KINDS = {"zh": ("reviews_zh", "use"), "en": ("snippets_en", "minilm")}
 ROWS = 4000

@@ -1,6 +1,5 @@
 """Every notebook keeps the conventions; each convention is seen to fail once on a notebook broken on purpose."""
 
-import ast
 import copy
 import subprocess
 import sys
@@ -10,7 +9,6 @@ import pytest
 from nbformat import v4
 
 from helpers.runner import checks, parameters, student, studies
-from helpers.runner.paths import root
 
 NOTEBOOKS = list(parameters.notebooks().values())
 
@@ -278,15 +276,3 @@ def test_the_exercise_runner_goes_red(change, sentence, tmp_path):
 @pytest.mark.parametrize("name", studies.names())
 def test_studies_are_complete_and_fresh(name):
     assert studies.stale(name) == []
-
-
-@pytest.mark.parametrize("name", studies.names())
-def test_studies_name_what_they_use(name):
-    tree = ast.parse((root() / "studies" / f"{name}.py").read_text(encoding="utf8"))
-    imported = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module == "helpers":
-            imported |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("helpers."):
-            imported.add(node.module.split(".")[1])
-    assert imported - set(studies.module(name).USES) - {"runner"} == set()

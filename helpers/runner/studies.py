@@ -2,12 +2,11 @@
 
 A study is a file studies/NAME.py with
     GRID  : {parameter: values}, of which every combination is a cell, or a list of cells {parameter: value}
-    USES  : modules of helpers whose code its results depend on, such as ["selection", "evaluation"], and other studies
-            that it builds on, such as "studies/choosing"
     DATA  : names of the data sets that it reads
-    run(**cell) -> dict : the results of one cell
+    run(**cell) -> dict : the results of one cell; what it finds of each row goes through `pack`, with the rows' ids
+    figures(row) -> dict, if there is any : the results that follow from what a row of the table holds by row
 and is stored in data/studies/NAME.csv: the cell's parameters, its results, `cell` (hash of the parameters) and `stand`
-(hash of code and data).
+(hash of data and of the code that `run` reaches).
 """
 
 import functools
@@ -16,6 +15,7 @@ import importlib.util
 import io
 import itertools
 import json
+import re
 import time
 from pathlib import Path
 
@@ -23,7 +23,8 @@ import numpy as np
 import pandas as pd
 
 from helpers import datasets
-from helpers.runner.paths import Refused, code_hash, root, write_atomically
+from helpers.runner.paths import Refused, root, write_atomically
+from helpers.runner.reach import reached
 
 
 def names():
@@ -55,15 +56,13 @@ def cells(study):
 
 
 def stand(study):
-    """Hash of what the results depend on: the study's file, the modules that it uses and the data that it reads.
+    """Hash of what the results depend on: the code that `run` reaches (`reach.reached`) and the data that it reads.
 
-    The grid does not count (a longer grid leaves finished cells fresh), nor do comments and docstrings.
+    The grid does not count (a longer grid leaves finished cells fresh), nor do comments, docstrings and functions that
+    `run` does not reach.
     """
-    files = [Path(study.__file__)]
-    for name in study.USES:
-        path = root() / ("" if name.startswith("studies/") else "helpers") / name
-        files += path.glob("*.py") if path.is_dir() else [path.with_suffix(".py")]
-    parts = code_hash(files, skip="GRID"), [datasets.card(name)["sha256"] for name in study.DATA]
+    code = sorted(reached(Path(study.__file__), skip={"GRID"}).items())
+    parts = code, [datasets.card(name)["sha256"] for name in study.DATA]
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
 
 
@@ -89,16 +88,43 @@ def state(name):
     study = module(name)
     wanted, now, rows = cells(study), stand(study), stored(name)
     fresh = rows[rows["cell"].isin(wanted) & (rows["stand"] == now)]
-    missing = {key: cell for key, cell in wanted.items() if key not in set(fresh["cell"])}
+    there = set(fresh["cell"])
+    missing = {key: cell for key, cell in wanted.items() if key not in there}
     return fresh, missing, len(rows) - len(fresh)
 
 
 def load(name):
-    """The results of a study, one row a cell; Refused if none are stored."""
+    """The results of a study, one row a cell.
+
+    errors : Refused if none are stored, or if a stored figure that follows from what is stored by row comes out
+             otherwise when it is computed again (`figures` of the study; for all studies accuracy, from `correct`)
+    """
     rows = stored(source(name).stem)
     if rows.empty:
         raise Refused(f"study {name} has no results: fill it with `course study {name}`")
+    further = _figures(name)
+    for row in rows.to_dict("records"):
+        for column, value in [*accuracy(row).items(), *further(row).items()]:
+            if not np.isclose(row[column], value, rtol=0, atol=1e-9, equal_nan=True):
+                raise Refused(
+                    f"study {name}, cell {row['cell']}: {column} is stored as {row[column]:.6g}, and what is stored by "
+                    f"row gives {value:.6g}: run it again with `course study {name}`"
+                )
     return rows.drop(columns=["cell", "stand"])
+
+
+def _figures(name):
+    """The study's function `figures`; one that finds nothing where it has none. Only then is the study imported."""
+    if re.search(r"^def figures\(", source(name).read_text(encoding="utf8"), re.MULTILINE):
+        return _module_once(name).figures
+    return lambda row: {}
+
+
+def accuracy(row):
+    """The share of rows that are right, where a row of a table says which are."""
+    if isinstance(row.get("correct"), str) and pd.notna(row.get("accuracy")):
+        return {"accuracy": unpack(row["correct"]).mean()}
+    return {}
 
 
 def stale(name):
@@ -223,18 +249,72 @@ def confirm(name, jobs, arms=None, only=""):
     return differ
 
 
-def pack(correct):
-    """Per-row correctness (array of 0/1, length n) as the text "n:hex", for one column of a study's table.
+# ---- results by row -------------------------------------------------------------------------------------------------
 
-    >>> pack([1, 0, 1])
-    '3:a0'
-    >>> unpack('3:a0')
-    array([1, 0, 1], dtype=uint8)
+
+@functools.lru_cache(maxsize=64)
+def _rows(ids):
+    """Hash of a set of row ids (a tuple), whatever their order, and the place of each among them when sorted."""
+    if len(set(ids)) < len(ids):
+        raise ValueError(f"{len(ids)} ids, {len(set(ids))} of them different: give each row an id of its own")
+    order = sorted(ids)
+    place = dict(zip(order, range(len(order)), strict=True))
+    key = hashlib.sha256("\n".join(map(str, order)).encode()).hexdigest()[:8]
+    return key, np.array([place[one] for one in ids], int)
+
+
+def pack(values, ids):
+    """One value a row as text for one column of a study's table: in the order of the ids, behind the hash of all ids.
+
+    values  : (n,) of bool, of whole numbers from 0, or of str
+    ids     : (n,) row ids, int or str, no two alike
+    returns : "hash:n:hex" (bool), "hash:1 0 12" or "hash:[…]" (JSON)
+    errors  : ValueError where two ids are alike, or there is not one value for each
+
+    >>> pack(np.array([True, False, True]), [7, 5, 9])
+    '6113b6b7:3:60'
     """
-    return f"{len(correct)}:{np.packbits(np.asarray(correct, bool)).tobytes().hex()}"
+    key, place = _rows(tuple(ids))
+    if len(place) != len(values):
+        raise ValueError(f"{len(values)} values for {len(place)} rows: give one value a row")
+    values = np.asarray(values)[np.argsort(place, kind="stable")]
+    if values.dtype == bool:
+        text = f"{len(values)}:{np.packbits(values).tobytes().hex()}"
+    elif np.issubdtype(values.dtype, np.integer):
+        text = " ".join(map(str, values))
+    else:
+        text = json.dumps(values.tolist(), ensure_ascii=False)
+    return f"{key}:{text}"
 
 
-def unpack(text):
-    """The array of 0/1 that `pack` made a text of."""
-    length, bits = text.split(":")
-    return np.unpackbits(np.frombuffer(bytes.fromhex(bits), np.uint8))[: int(length)]
+def unpack(text, ids=None):
+    """The values that `pack` made a text of, in the order of `ids`; without ids in that of the sorted ids.
+
+    errors : Refused where `ids` are not the ids of the rows that were packed
+    """
+    key, text = text.split(":", 1)
+    if ids is not None and _rows(tuple(ids))[0] != key:
+        raise Refused(
+            f"what is stored by row belongs to other rows than these {len(ids)}: draw the rows as the study did, or "
+            "run the study again"
+        )
+    if text.startswith("["):
+        values = np.array(json.loads(text))
+    elif ":" in text:
+        length, bits = text.split(":")
+        values = np.unpackbits(np.frombuffer(bytes.fromhex(bits), np.uint8))[: int(length)]
+    else:
+        values = np.array(text.split(), int)
+    return values if ids is None else values[_rows(tuple(ids))[1]]
+
+
+def stack(texts, ids=None):
+    """What several cells found of the same rows: array (cells, rows), in the order of `ids` or of the sorted ids.
+
+    errors : Refused where the cells were judged on different rows
+    """
+    texts = list(texts)
+    keys = sorted({text.split(":", 1)[0] for text in texts})
+    if len(keys) > 1:
+        raise Refused(f"{len(texts)} cells were judged on {len(keys)} different sets of rows: compare cells of one set")
+    return np.stack([unpack(text, ids) for text in texts])
