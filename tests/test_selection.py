@@ -65,8 +65,10 @@ def call(method, k, n=60, seed=0):
     return method(rows, k, **{name: named[name] for name in METHODS[method]}, seed=seed)
 
 
-def test_examples_in_the_docstrings():
-    assert doctest.testmod(selection).failed == 0
+@pytest.mark.parametrize("module", [selection.cover, selection.mixtures])
+def test_examples_in_the_docstrings(module):
+    failed, tried = doctest.testmod(module)
+    assert failed == 0 < tried
 
 
 # ---- what holds for every method ------------------------------------------------------------------------------------
@@ -252,7 +254,7 @@ def test_turned_labels_are_the_hardest_and_the_most_forgotten(method):
 
 def test_forgetting_counts_right_then_wrong_and_puts_never_right_first(monkeypatch):
     right = np.array([[0, 1, 1, 1], [1, 0, 1, 0], [0, 0, 0, 0], [1, 1, 0, 0], [0, 0, 1, 1]], bool).T  # (epochs, rows)
-    monkeypatch.setattr(selection, "training_trace", lambda *_, **__: np.stack([right, ~right], axis=2))
+    monkeypatch.setattr(selection.scores, "training_trace", lambda *_, **__: np.stack([right, ~right], axis=2))
     picks = selection.forgetting(unit(5), 3, labels=np.zeros(5, int), epochs=4)
     assert picks[0] == 2 and set(picks[1:].tolist()) == {1, 3}
 
