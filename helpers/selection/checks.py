@@ -1,5 +1,7 @@
 """What every choosing method asks of its arguments, and how it ranks rows whose scores tie."""
 
+import numbers
+
 import numpy as np
 
 
@@ -11,8 +13,8 @@ def checked_vectors(vectors, k):
     wrong = np.flatnonzero(~(np.abs(np.einsum("nd,nd->n", vectors, vectors) - 1) < 1e-2))
     if len(wrong):
         raise ValueError(f"row {wrong[0]} of vectors is not of length 1: divide each row by its length")
-    if k != int(k) or not 1 <= k <= len(vectors):
-        raise ValueError(f"k is {k}: take a whole number from 1 to the {len(vectors)} rows there are")
+    if not isinstance(k, numbers.Integral) or not 1 <= k <= len(vectors):
+        raise ValueError(f"k is {k!r}: take an int from 1 to the {len(vectors)} rows there are")
     return vectors
 
 

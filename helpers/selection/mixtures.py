@@ -1,6 +1,7 @@
 """Choose how many rows of which class or source, and record what was chosen."""
 
 import hashlib
+import numbers
 
 import numpy as np
 import pandas as pd
@@ -25,8 +26,9 @@ def mixture(sizes, total, *, temperature=1.0, replay=None):
     """How many rows to take from each source: a share ∝ size^(1 / temperature), and fixed shares of earlier data.
 
     sizes       : {source: rows it has}, whole numbers ≥ 0
-    total       : rows wanted, 1 ≤ total ≤ rows of all sources
-    temperature : > 0; 1 keeps the proportions, inf makes them equal; what a source has not got the others make up for
+    total       : int, rows wanted, 1 ≤ total ≤ rows of all sources
+    temperature : > 0; 1 keeps the proportions, inf makes them equal, near 0 the largest gives all; what a source has
+                  not got the others make up for
     replay      : {source: share of total} for sources of earlier training, mixed in against forgetting and for no more
     returns     : {source: rows}, whole numbers that sum to total (largest remainders)
     source      : Arivazhagan et al. 2019, §4.2 (temperature); Ibrahim et al. 2024, §5 (replay of 5% and more)
@@ -40,6 +42,8 @@ def mixture(sizes, total, *, temperature=1.0, replay=None):
     names, have = list(sizes), np.array(list(sizes.values()))
     if not names or (have < 0).any() or (have != have.astype(int)).any():
         raise ValueError(f"sizes must give each source a whole number of rows, 0 or more, got {sizes}")
+    if not isinstance(total, numbers.Integral) or not 1 <= total <= have.sum():
+        raise ValueError(f"total is {total!r}: take an int from 1 to what the sources can give, {have.sum()} rows")
     if not temperature > 0:
         raise ValueError(f"temperature is {temperature}: take a number above 0")
     if not set(replay) <= set(names) or any(share < 0 for share in replay.values()) or sum(replay.values()) > 1:
@@ -47,14 +51,13 @@ def mixture(sizes, total, *, temperature=1.0, replay=None):
     old = np.array([name in replay for name in names])
     fixed = np.array([min(round(replay.get(name, 0) * total), size) for name, size in sizes.items()])
     rest = total - fixed.sum()
-    if total < 1 or total != int(total) or not 0 <= rest <= have[~old].sum():
-        raise ValueError(
-            f"total is {total}: take a whole number from 1 to what the sources can give, {have.sum()} rows"
-        )
-    weight = np.where(old | (have == 0), 0.0, np.maximum(have, 1) ** (1 / temperature))
-    share, full = fixed.astype(float), weight == 0
+    if not 0 <= rest <= have[~old].sum():
+        raise ValueError(f"total is {total}: replay gives {fixed.sum()}, the other sources have {have[~old].sum()}")
+    share, full = fixed.astype(float), old | (have == 0)
     while rest and not full.all():
-        share[~full] = (rest - have[full & ~old].sum()) * weight[~full] / weight[~full].sum()
+        scale = have[~full].max() if temperature < 1 else 1  # so that no power overflows
+        weight = (have[~full] / scale) ** (1 / temperature)
+        share[~full] = (rest - have[full & ~old].sum()) * weight / weight.sum()
         over = ~full & (share > have)
         share[over], full = have[over], full | over
         if not over.any():
