@@ -27,12 +27,12 @@ from keras import layers, ops
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from helpers import datasets, duplicates, finetuning, pretrained, privacy, probe
-from helpers.runner import studies
 from helpers.runner.studies import pack
+from helpers.scenarios import generation, speech
 
 USES = [
-    "datasets", "cleaning", "duplicates", "privacy", "probe", "pretrained", "finetuning", "audio",
-    "studies/generation", "studies/speech",
+    "datasets", "cleaning", "duplicates", "privacy", "probe", "pretrained", "finetuning", "audio", "evaluation",
+    "scenarios",
 ]  # fmt: skip
 DATA = ["snippets_en", "reviews_zh", "docs_qa", "dialogues", "interface_strings", "poems", "speech"]
 
@@ -213,7 +213,6 @@ def ranks(model, name, number):
 
 def canary_model(arm, n, seed, epochs=10, width=64):
     """A GPT of two small layers, trained from random weights on `planted` text, character by character."""
-    generation = studies.module("generation")
     keras.utils.set_random_seed(seed)
     model = generation.gpt(len(alphabet()), width=width, depth=2, heads=4, dropout=0.0)
     examples = [([1], [*ids(text), 1]) for text in planted(arm, n, seed)]
@@ -227,7 +226,7 @@ def canary(arm, n, seed):
     for name, (number, times) in secrets(seed).items():
         found[times].append(ranks(model, name, number))
     unread = [text for text in reviews() if text not in set(planted(arm, n, seed))][:200]
-    sums, counts = studies.module("generation").losses(model, [([1], [*ids(text), 1]) for text in unread])
+    sums, counts = generation.losses(model, [([1], [*ids(text), 1]) for text in unread])
     keras.backend.clear_session()
     first = {f"ranks {times}": " ".join(map(str, sorted(rank))) for times, rank in found.items()}
     return {
@@ -245,7 +244,6 @@ def recordings(part, noisy):
 
     noisy : at 10 dB of white, pink and babble in turn, and the words are what the pretrained recogniser hears in it
     """
-    speech = studies.module("speech")
     rows = speech.part(part)
     level = 10.0 if noisy else None
     waves = speech.with_noise(rows, [level] * len(rows), [speech.KINDS[i % 3] for i in range(len(rows))], 17)
@@ -259,10 +257,9 @@ def recordings(part, noisy):
 
 def letters(texts, width=32):
     """Texts as numbers of letters, int32 (n, width); 0 is padding."""
-    alphabet = studies.module("speech").ALPHABET
     x = np.zeros((len(texts), width), "int32")
     for place, text in zip(x, texts, strict=True):
-        numbers = [alphabet.index(letter) + 1 for letter in text[:width]]
+        numbers = speech.encode(text[:width])
         place[: len(numbers)] = numbers
     return x
 
