@@ -2,9 +2,9 @@
 
 Writes data/weights/generation.safetensors.
 
-Trains studies/generation.py's GPT to continue poems of the pretraining authors, from random weights, seed 0. Of the
-poems that the notebook tunes, validates or tests on it reads none. After each pass a checkpoint is stored, from which
-the next call goes on; the card beside the weights gets their sha256, the loss and the time taken.
+Trains the GPT of helpers/scenarios/generation.py to continue poems of the pretraining authors, from random weights,
+seed 0. Of the poems that the notebook tunes, validates or tests on it reads none. After each pass a checkpoint is
+stored, from which the next call goes on; the card beside the weights gets their sha256, the loss and the time taken.
 """
 
 import hashlib
@@ -19,20 +19,19 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from helpers import datasets
-from helpers.runner import studies
+from helpers.scenarios import generation
 
 PASSES, BATCH, RATE = 5, 32, 2e-3
 CHECKPOINT = datasets.DATA.parent / ".cache" / "pretrain_generation.pkl"
-study = studies.module("generation")
 
 
 def windows(poems, rng):
     """All poems in random order, each ended by <end>, as one stream cut into rows of CONTEXT + 1 ids: packing."""
-    stream = [study.END]
+    stream = [generation.END]
     for i in rng.permutation(len(poems)):
-        stream += [*poems[i], study.END]
-    count = (len(stream) - 1) // study.CONTEXT
-    starts = study.CONTEXT * np.arange(count)[:, None] + np.arange(study.CONTEXT + 1)
+        stream += [*poems[i], generation.END]
+    count = (len(stream) - 1) // generation.CONTEXT
+    starts = generation.CONTEXT * np.arange(count)[:, None] + np.arange(generation.CONTEXT + 1)
     return np.array(stream)[starts]
 
 
@@ -40,9 +39,9 @@ def main(minutes=35.0):
     """Train until PASSES are done or the minutes are over; the last pass that fits is stored."""
     start = time.process_time()
     keras.utils.set_random_seed(0)
-    poems = [study.encode(text) for text in study.rows("pretrain")["answer"]]
-    valid = study.pairs(study.rows("valid", 40), asked=False)
-    model = study.gpt(len(study.vocabulary()))
+    poems = [generation.encode(text) for text in generation.rows("pretrain")["answer"]]
+    valid = generation.pairs(generation.rows("valid", 40), asked=False)
+    model = generation.gpt(len(generation.vocabulary()))
     per_pass = len(windows(poems, np.random.default_rng(0))) // BATCH
     warm_up = per_pass // 4
     schedule = keras.optimizers.schedules.CosineDecay(
@@ -71,7 +70,7 @@ def main(minutes=35.0):
             if spent + time.process_time() - start > 60 * minutes:
                 print("time is over: go on with the same command", flush=True)
                 return
-        nats, count = study.losses(model, valid)
+        nats, count = generation.losses(model, valid)
         log.append(float(nats.sum() / count.sum()))
         state = number + 1, spent + time.process_time() - start, log, model.get_weights()
         CHECKPOINT.parent.mkdir(exist_ok=True)
@@ -82,17 +81,17 @@ def main(minutes=35.0):
 
 def store(model, log, seconds):
     """Weights as float16 and their card's numbers; the card's prose is kept."""
-    study.save(model, study.WEIGHTS)
-    card = study.WEIGHTS.with_suffix(".yaml")
+    generation.save(model, generation.WEIGHTS)
+    card = generation.WEIGHTS.with_suffix(".yaml")
     kept = yaml.safe_load(card.read_text(encoding="utf8"))
     kept |= {
-        "sha256": hashlib.sha256(study.WEIGHTS.read_bytes()).hexdigest(),
-        "vocabulary_sha256": hashlib.sha256("".join(study.vocabulary()).encode()).hexdigest(),
+        "sha256": hashlib.sha256(generation.WEIGHTS.read_bytes()).hexdigest(),
+        "vocabulary_sha256": hashlib.sha256("".join(generation.vocabulary()).encode()).hexdigest(),
         "parameters": model.count_params(),
         "validation": [round(value, 4) for value in log],
         "seconds": round(seconds),
     }
-    print(f"set SHA256 in studies/generation.py to {kept['sha256']}")
+    print(f"set SHA256 in helpers/scenarios/generation.py to {kept['sha256']}")
     card.write_text(yaml.safe_dump(kept, allow_unicode=True, sort_keys=False, width=118), encoding="utf8")
 
 

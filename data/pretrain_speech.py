@@ -1,9 +1,9 @@
 """Pretrain the recogniser of notebook 13 on one voice: `python data/pretrain_speech.py`.
 
 Speaks its own clips (the voice en-us at its normal speed, in quiet; no phrase of data/speech.csv.xz) and trains the
-model of studies/speech.py on them by CTC. Goes on from out/pretrain_speech.npz when it was stopped. Writes
+model of helpers/scenarios/speech.py on them by CTC. Goes on from out/pretrain_speech.npz when it was stopped. Writes
 data/weights/speech.safetensors (float16) and puts its sha256, the time and the words wrong on the card beside it; set
-SHA256 in studies/speech.py to what it prints.
+SHA256 in helpers/scenarios/speech.py to what it prints.
 """
 
 import hashlib
@@ -17,8 +17,8 @@ import yaml
 from build import HOME, NORMAL, WORDS, phrase, speaker
 
 from helpers import datasets
-from helpers.runner import studies
 from helpers.runner.paths import root
+from helpers.scenarios import speech
 
 CLIPS, EPOCHS, RATE, SEED = 4_000, 16, 2e-3, 0
 
@@ -32,13 +32,13 @@ def spoken():
 
 
 def main():
-    study, checkpoint = studies.module("speech"), root() / "out" / "pretrain_speech.npz"
+    checkpoint = root() / "out" / "pretrain_speech.npz"
     keras.utils.set_random_seed(SEED)
     waves, texts = spoken()
-    frames, model = study.features(waves), study.build_model()
+    frames, model = speech.features(waves), speech.build_model()
     print(f"{len(waves):,} clips, {sum(map(len, waves)) / 8_000:,.0f} s; {model.count_params():,} weights", flush=True)
     optimizer = keras.optimizers.Adam(RATE, clipnorm=1.0)
-    model.compile(optimizer, loss=study.ctc, jit_compile=False)
+    model.compile(optimizer, loss=speech.ctc, jit_compile=False)
     optimizer.build(model.trainable_variables)
     done, seconds = 0, 0.0
     if checkpoint.exists():
@@ -51,10 +51,10 @@ def main():
     for epoch in range(done, EPOCHS):
         start = time.monotonic()
         optimizer.learning_rate = RATE * 0.5 * (1 + np.cos(np.pi * epoch / EPOCHS))
-        loss = study.one_epoch(model, frames, texts, 16, np.random.default_rng([SEED, epoch]), study.warp)
+        loss = speech.one_epoch(model, frames, texts, 16, np.random.default_rng([SEED, epoch]), speech.warp)
         seconds += time.monotonic() - start
-        heard = study.transcribe(model, study.judged("home", "quiet")[0])
-        errors, said = study.word_errors(study.judged("home", "quiet")[1], heard)
+        heard = speech.transcribe(model, speech.judged("home", "quiet")[0])
+        errors, said = speech.word_errors(speech.judged("home", "quiet")[1], heard)
         print(
             f"epoch {epoch + 1}: {seconds:.0f} s, loss {loss:.3f}, words wrong at home {errors.sum() / said.sum():.3f}",
             flush=True,
@@ -63,7 +63,7 @@ def main():
         values = {f"{i:03}": v.numpy() for i, v in enumerate([*model.weights, *optimizer.variables])}
         np.savez(checkpoint.with_suffix(".partial.npz"), done=epoch + 1, seconds=seconds, **values)
         os.replace(checkpoint.with_suffix(".partial.npz"), checkpoint)
-    path, card_path = study.WEIGHTS, study.WEIGHTS.with_suffix(".yaml")
+    path, card_path = speech.WEIGHTS, speech.WEIGHTS.with_suffix(".yaml")
     safetensors.numpy.save_file({f"{i:03}": w.astype(np.float16) for i, w in enumerate(model.get_weights())}, path)
     card = yaml.safe_load(card_path.read_text(encoding="utf8"))
     card |= {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "seconds": round(seconds)}

@@ -65,8 +65,10 @@ def call(method, k, n=60, seed=0):
     return method(rows, k, **{name: named[name] for name in METHODS[method]}, seed=seed)
 
 
-def test_examples_in_the_docstrings():
-    assert doctest.testmod(selection).failed == 0
+@pytest.mark.parametrize("module", [selection.cover, selection.mixtures])
+def test_examples_in_the_docstrings(module):
+    failed, tried = doctest.testmod(module)
+    assert failed == 0 < tried
 
 
 # ---- what holds for every method ------------------------------------------------------------------------------------
@@ -81,10 +83,15 @@ def test_k_different_rows_the_same_for_the_same_seed(method, k):
 
 
 @each_method
-@pytest.mark.parametrize("k", [0, 61, 2.5])
-def test_k_outside_the_pool_is_named(method, k):
-    with pytest.raises(ValueError, match=f"k is {k}: take a whole number from 1 to the 60 rows"):
+@pytest.mark.parametrize("k", [0, 61, 2.5, 5.0, None, "5"])
+def test_k_that_no_pool_gives_is_named(method, k):
+    with pytest.raises(ValueError, match=f"^k is {k!r}: take an int from 1 to the 60 rows there are$"):
         call(method, k)
+
+
+@each_method
+def test_k_may_be_an_integer_of_numpy(method):
+    np.testing.assert_array_equal(call(method, np.int64(5)), call(method, 5))
 
 
 @each_method
@@ -252,7 +259,7 @@ def test_turned_labels_are_the_hardest_and_the_most_forgotten(method):
 
 def test_forgetting_counts_right_then_wrong_and_puts_never_right_first(monkeypatch):
     right = np.array([[0, 1, 1, 1], [1, 0, 1, 0], [0, 0, 0, 0], [1, 1, 0, 0], [0, 0, 1, 1]], bool).T  # (epochs, rows)
-    monkeypatch.setattr(selection, "training_trace", lambda *_, **__: np.stack([right, ~right], axis=2))
+    monkeypatch.setattr(selection.scores, "training_trace", lambda *_, **__: np.stack([right, ~right], axis=2))
     picks = selection.forgetting(unit(5), 3, labels=np.zeros(5, int), epochs=4)
     assert picks[0] == 2 and set(picks[1:].tolist()) == {1, 3}
 
@@ -356,7 +363,7 @@ def test_a_mixture_is_whole_and_takes_no_more_than_there_is(data):
     have = data.draw(st.lists(st.integers(0, 50), min_size=1, max_size=6).filter(any))
     sizes = {f"s{i}": size for i, size in enumerate(have)}
     total = data.draw(st.integers(1, sum(have)))
-    counts = selection.mixture(sizes, total, temperature=data.draw(st.sampled_from([0.5, 1, 2, 5, np.inf])))
+    counts = selection.mixture(sizes, total, temperature=data.draw(st.sampled_from([1e-3, 0.1, 0.5, 1, 2, 5, np.inf])))
     assert sum(counts.values()) == total and all(0 <= counts[name] <= sizes[name] for name in sizes)
 
 
@@ -367,11 +374,23 @@ def test_mixture_by_hand():
     assert selection.mixture({**sizes, "old": 5}, 100, replay={"old": 0.1}) == {"a": 76, "b": 19, "old": 5}
 
 
+@pytest.mark.parametrize("temperature", [0.01, 1e-3, 1e-9, 1e-300])
+def test_a_low_temperature_fills_the_largest_source_first(temperature):
+    assert selection.mixture({"a": 5000, "b": 4000}, 100, temperature=temperature) == {"a": 100, "b": 0}
+    sizes = {"a": 4000, "none": 0, "b": 5000, "c": 10}
+    assert selection.mixture(sizes, 9005, temperature=temperature) == {"a": 4000, "none": 0, "b": 5000, "c": 5}
+    labels = np.repeat([0, 1], [45, 5])
+    picks = selection.stratified(np.eye(50), 47, labels=labels, temperature=temperature)
+    assert np.bincount(labels[picks]).tolist() == [45, 2]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"total": 0}, "total is 0"),
         ({"total": 11}, "total is 11"),
+        ({"total": 4.0}, "total is 4.0"),
+        ({"total": None}, "total is None"),
         ({"temperature": 0}, "temperature is 0"),
         ({"sizes": {"a": -1}}, "sizes must give"),
         ({"sizes": {}}, "sizes must give"),

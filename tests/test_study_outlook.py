@@ -107,7 +107,7 @@ def test_letters_and_targets():
         1,
         3,
     )
-    table = outlook.studies.module("speech").clips()[0].iloc[:0].copy()
+    table = outlook.speech.clips()[0].iloc[:0].copy()
     table.loc[0, ["speed", "text"]] = [175, "turn seven on"]
     table.loc[1, ["speed", "text"]] = [300, "turn lights on"]
     assert outlook.targets("speed", table).tolist() == [1, 2] and outlook.targets("digit said", table).tolist() == [
