@@ -27,7 +27,7 @@ from keras import layers, ops
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from helpers import datasets, duplicates, finetuning, pretrained, privacy, probe
-from helpers.runner.studies import pack
+from helpers.runner.studies import pack, unpack
 from helpers.scenarios import generation, speech
 
 DATA = ["snippets_en", "reviews_zh", "docs_qa", "dialogues", "interface_strings", "poems", "speech"]
@@ -80,6 +80,32 @@ def draw(source, part, n, seed):
     return rows.groupby("label").sample(n // 2, random_state=seed).sample(frac=1, random_state=seed)
 
 
+@cache
+def tested():
+    """600 test rows of each source, the same in each run."""
+    return {source: draw(source, "test", 600, 0) for source in SOURCES}
+
+
+def tested_ids():
+    """Ids of the rows of `tested`, one source after the other."""
+    return pd.concat(tested().values()).index
+
+
+def on_each(arm, correct):
+    """Accuracy on each source of `tested`, and as the score that on the source of the arm."""
+    means = {f"on {source}": part.mean() for source, part in zip(SOURCES, np.split(correct, len(SOURCES)), strict=True)}
+    return {"score": means[f"on {arm}"]} | means
+
+
+def figures(row):
+    """What follows from the rows that a run judged rightly."""
+    if not isinstance(row["correct"], str):
+        return {}
+    if row["question"] == "unseen":
+        return on_each(row["arm"], unpack(row["correct"], tested_ids()))
+    return {"score": unpack(row["correct"]).mean()}
+
+
 def fitted(rows, encoder="minilm"):
     """A probe trained on the rows."""
     return probe.fit(vectors(encoder).loc[rows.index].to_numpy(), rows["label"].to_numpy())
@@ -92,24 +118,24 @@ def right(model, rows, encoder="minilm"):
 
 def size(arm, n, seed):
     """Accuracy of a probe on one encoder's vectors, on the same 2,000 film sentences."""
-    correct = right(fitted(draw("film", "pool", n, seed), arm), draw("film", "test", 2000, 0), arm)
-    return {"score": correct.mean(), "correct": pack(correct)}
+    test = draw("film", "test", 2000, 0)
+    correct = right(fitted(draw("film", "pool", n, seed), arm), test, arm)
+    return {"score": correct.mean(), "correct": pack(correct, test.index)}
 
 
 def finer(arm, n, seed):
     """Accuracy over four sources, 600 test rows each, of a probe of their own each or of one for all."""
     train = {source: draw(source, "pool", n // 4, seed) for source in SOURCES}
     shared = fitted(pd.concat(train.values())) if arm == "all" else None
-    correct = [right(shared or fitted(train[one]), draw(one, "test", 600, 0)) for one in SOURCES]
-    return {"score": np.mean(correct), "correct": pack(np.concatenate(correct))}
+    correct = [right(shared or fitted(train[one]), rows) for one, rows in tested().items()]
+    return {"score": np.mean(correct), "correct": pack(np.concatenate(correct), tested_ids())}
 
 
 def unseen(arm, n, seed):
     """Accuracy on 600 test rows of each source after training on one of them."""
     model = fitted(draw(arm, "pool", n, seed))
-    correct = {source: right(model, draw(source, "test", 600, 0)) for source in SOURCES}
-    means = {f"on {source}": found.mean() for source, found in correct.items()}
-    return {"score": correct[arm].mean(), "correct": pack(np.concatenate(list(correct.values())))} | means
+    correct = np.concatenate([right(model, rows) for rows in tested().values()])
+    return on_each(arm, correct) | {"correct": pack(correct, tested_ids())}
 
 
 # ---- what a data set holds, and what training costs -----------------------------------------------------------------
@@ -300,7 +326,7 @@ def sound(arm, n, seed, epochs=20):
     words, frames, table = recordings("test", label == "digit heard")
     correct = model.predict([letters(words), frames], verbose=0).argmax(axis=1) == targets(label, table)
     keras.backend.clear_session()
-    return {"score": correct.mean(), "correct": pack(correct)}
+    return {"score": correct.mean(), "correct": pack(correct, table.index)}
 
 
 def run(question, arm, n, seed):

@@ -20,6 +20,7 @@ import time
 import keras
 import numpy as np
 
+from helpers.runner.studies import pack, unpack
 from helpers.scenarios import speech
 
 DATA = ["speech"]
@@ -117,18 +118,11 @@ def collected(rows, noisy, seed):
     return levels, kinds
 
 
-def pack(errors):
-    """Numbers of errors as a text, a character a clip: 0–9, then a, b, …"""
-    return "e" + "".join(np.base_repr(min(number, 35), 36).lower() for number in errors)
-
-
-def unpack(text):
-    """The array that `pack` made a text of.
-
-    >>> unpack(pack([0, 3, 11])).tolist()
-    [0, 3, 11]
-    """
-    return np.array([int(character, 36) for character in text[1:]])
+def figures(row):
+    """What follows from the errors in each clip: word error rates."""
+    on = speech.part("valid" if row["question"] == "settings" else "test")
+    said = speech.clips()[0]["text"].iloc[on].str.split().str.len().sum()
+    return {level: unpack(row[f"errors {level}"], on).sum() / said for level in speech.LEVELS}
 
 
 def run(question, method, n, rate, epochs, seed):
@@ -141,10 +135,11 @@ def run(question, method, n, rate, epochs, seed):
         speech.fine_tune(model, frames, texts, rate=rate, epochs=epochs, seed=seed)
         trained_on = len(rows)
     result = {"trained_on": trained_on, "caught": caught}
+    on = "valid" if question == "settings" else "test"
     for level in speech.LEVELS:
-        frames, texts = speech.judged("valid" if question == "settings" else "test", level)
+        frames, texts = speech.judged(on, level)
         errors, said = speech.word_errors(texts, speech.transcribe(model, frames))
-        result |= {level: errors.sum() / said.sum(), f"errors {level}": pack(errors)}
+        result |= {level: errors.sum() / said.sum(), f"errors {level}": pack(errors, speech.part(on))}
     keras.backend.clear_session()
     speech.mel_layer.cache_clear()
     return {**result, "seconds": round(time.monotonic() - start, 1)}

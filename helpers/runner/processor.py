@@ -2,7 +2,7 @@
 
     python -m helpers.runner.processor older pytest tests
 
-Processors differ in the last digits of sums and in the order in which a sort that is not stable leaves ties. What NumPy,
+Processors differ in the last digits of sums and in how a sort that is not stable orders ties. What NumPy,
 oneDNN (the library that multiplies for TensorFlow) and OpenBLAS choose by the processor is set here by hand:
     older    NumPy without the instructions that it picks at run time, oneDNN held to AVX2, OpenBLAS's kernel of an
              older processor
