@@ -22,8 +22,8 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import v4
 from pygments.formatters import HtmlFormatter
 
-from helpers.runner import report
-from helpers.runner.parameters import notebooks
+from helpers.runner import checks, report
+from helpers.runner.parameters import identifier, notebooks
 from helpers.runner.paths import Refused, root
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -95,7 +95,9 @@ def output_html(output, pictures):
         width, height = struct.unpack(">II", picture[16:24])
         alt = output.metadata.get("image/png", {}).get("alt") or output.metadata.get("alt", "")
         shown = f'<img src="images/{name}" alt="{html.escape(alt)}" width="{width}" height="{height}" loading="lazy">'
-        return f'<figure><a href="images/{name}">{shown}</a></figure>'
+        table = html.escape(checks.table(output))
+        numbers = f'<details class="fold"><summary>Numbers</summary><pre>{table}</pre></details>' if table else ""
+        return f'<figure><a href="images/{name}">{shown}</a></figure>{numbers}'
     if "text/html" in data:
         plain = re.sub(r"<style.*?</style>", "", data["text/html"], flags=re.DOTALL).replace(' border="1"', "")
         return f'<div class="scroll" tabindex="0">{plain}</div>'
@@ -233,7 +235,7 @@ def neighbours_html(paths, place):
     for step, words in ((-1, "← {}"), (1, "{} →")):
         if 0 <= place + step < len(paths):
             path = paths[place + step]
-            name = f"{path.stem[:2]} · {report.header(path)['title']}"
+            name = f"{identifier(path)} · {report.header(path)['title']}"
             links.append(f'<a href="{path.stem}.html">{words.format(html.escape(name))}</a>')
         else:
             links.append("<span></span>")
@@ -252,8 +254,9 @@ def index_body(readme):
             re.sub(r"^\d+\.\s*", "", each.strip()) for each in re.split(r"<br\s*/?>", first["You will learn"])
         ]
         minutes = f" · {times[path.stem]['seconds'] / 60:.1f} minutes to run" if path.stem in times else ""
+        title = f"{identifier(path)} · {inline(first['title'])}"
         cards.append(
-            f'<section class="card"><h3><a href="{path.stem}.html">{path.stem[:2]} · {inline(first["title"])}</a></h3>'
+            f'<section class="card"><h3><a href="{path.stem}.html">{title}</a></h3>'
             f'<p class="facts">{inline(first["Document section"])}<br>needs {inline(first["Needs"])}{minutes}</p>'
             f'<p lang="zh">{inline(first["摘要"])}</p><details><summary>You will learn</summary><ol>'
             f"{''.join(f'<li>{inline(each)}</li>' for each in objectives)}</ol></details></section>"
@@ -332,13 +335,13 @@ def render():
         index["pages"].append([name, title])
         if terms:
             for term, anchor in link_terms(parts, glossary).items():
-                uses.setdefault(term, []).append((title[:2], f"{name}#{anchor}"))
+                uses.setdefault(term, []).append((name.partition("_")[0], f"{name}#{anchor}"))
         files[name] = page_html(title, "\n".join(map(str, parts)), headings, neighbours)
 
     for place, path in enumerate(paths):
-        pictures = {"prefix": f"{path.stem[:2]}_"}
+        pictures = {"prefix": f"{identifier(path)}_"}
         parts = [part(cell, pictures) for cell in v4.reads(path.read_text(encoding="utf8")).cells]
-        title = f"{path.stem[:2]} · {report.header(path)['title']}"
+        title = f"{identifier(path)} · {report.header(path)['title']}"
         add(f"{path.stem}.html", title, parts, neighbours_html(paths, place), terms=True)
         files |= {f"images/{name}": picture for name, picture in pictures.items() if name != "prefix"}
     add("index.html", "Choosing fine-tuning data", [prose(index_body(readme))])
