@@ -110,10 +110,11 @@ def test_figures_carry_their_alt_text(files, pages):
 def test_the_table_that_a_figure_carries_is_folded_below_it():
     pixel = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII="
     output = v4.new_output("display_data", {"image/png": pixel, "text/plain": "   a<b\n0    1"})
-    shown = site.output_html(output, {"prefix": "05a_"})
+    cell = v4.new_code_cell("plots.show(figure, alt, table)", outputs=[output])
+    shown = site.part(cell, {"prefix": "05a_"})
     assert 'src="images/05a_1.png"' in shown and "<summary>Numbers</summary><pre>   a&lt;b\n0    1</pre>" in shown
     output.data["text/plain"] = "<Figure size 700x380 with 1 Axes>"
-    assert "<details" not in site.output_html(output, {"prefix": "05a_"})
+    assert "<details" not in site.part(cell, {"prefix": "05a_"})
 
 
 def test_solutions_are_folded(pages):

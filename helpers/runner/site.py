@@ -77,7 +77,7 @@ def part(cell, pictures):
         code = f'<details class="fold"><summary>{label.capitalize() or "Code"}</summary>{code}</details>'
     elif label:
         code = f'<div class="labelled"><span class="tag">{label}</span>{code}</div>'
-    shown = "".join(output_html(output, pictures) for output in cell.outputs)
+    shown = "".join(output_html(output, pictures) + numbers_html(output) for output in cell.outputs)
     return code + (f'<div class="output">{shown}</div>' if shown else "")
 
 
@@ -95,15 +95,19 @@ def output_html(output, pictures):
         width, height = struct.unpack(">II", picture[16:24])
         alt = output.metadata.get("image/png", {}).get("alt") or output.metadata.get("alt", "")
         shown = f'<img src="images/{name}" alt="{html.escape(alt)}" width="{width}" height="{height}" loading="lazy">'
-        table = html.escape(checks.table(output))
-        numbers = f'<details class="fold"><summary>Numbers</summary><pre>{table}</pre></details>' if table else ""
-        return f'<figure><a href="images/{name}">{shown}</a></figure>{numbers}'
+        return f'<figure><a href="images/{name}">{shown}</a></figure>'
     if "text/html" in data:
         plain = re.sub(r"<style.*?</style>", "", data["text/html"], flags=re.DOTALL).replace(' border="1"', "")
         return f'<div class="scroll" tabindex="0">{plain}</div>'
     if "text/markdown" in data:
         return f'<div class="math">{markdown(data["text/markdown"])}</div>'
     return f"<pre>{html.escape(data.get('text/plain', ''))}</pre>"
+
+
+def numbers_html(output):
+    """The table that a figure carries, folded."""
+    table = checks.table(output) if "image/png" in output.get("data", {}) else ""
+    return f'<details class="fold"><summary>Numbers</summary><pre>{html.escape(table)}</pre></details>' if table else ""
 
 
 # --- what is done to a whole page -----------------------------------------------------------------------------------
