@@ -101,12 +101,35 @@ def style():
     }
 
 
-def show(figure, alt):
-    """Display a figure with `alt`, one sentence that says what it shows, for those who cannot see it."""
+def show(figure, alt, table=None):
+    """Display a figure with `alt`, one sentence that says what it shows, for those who cannot see it.
+
+    table : DataFrame or Series of the numbers that it shows: to three digits and eight rows the figure's text, which
+            nbval compares and a screen reader reads; None leaves the table to the rest of the cell
+    """
+    from IPython.core.pylabtools import print_figure
     from IPython.display import display
 
-    display(figure, metadata={"image/png": {"alt": alt}})
+    metadata = {"image/png": {"alt": alt}}
+    if table is None:
+        display(figure, metadata=metadata)
+    else:
+        picture = {"image/png": print_figure(figure, base64=True), "text/plain": as_text(table)}
+        display(picture, metadata=metadata, raw=True)
     plt.close(figure)
+
+
+def as_text(table):
+    """A DataFrame or a Series as text, its numbers to three digits; of more than eight rows the first and last four.
+
+    >>> import pandas as pd
+    >>> print(as_text(pd.DataFrame({"accuracy": [0.81324, 0.7], "rows": [12_345, 50]}, index=["random", "herding"])))
+             accuracy   rows
+    random      0.813  12345
+    herding     0.700     50
+    """
+    rounded = table.map(lambda value: float(f"{value:.3g}") if isinstance(value, (float, np.floating)) else value)
+    return rounded.to_string(max_rows=8)
 
 
 def lines(table, x, y, by, *, low=None, high=None, title, xlabel, ylabel, log_x=False, axes=None):

@@ -46,13 +46,16 @@ def test_bad_values_are_named_in_one_sentence(rule, sentence):
 @pytest.mark.parametrize(
     ("value", "low", "high", "line"),
     [
-        (0.8, 0.78, 0.84, "x: band .78–.84: inside\n"),
-        (0.77, 0.78, 0.84, "x: band .78–.84: outside\n"),
-        (-0.1, -0.2, 0.05, "x: band -0.2–.05: inside\n"),
-        (float("nan"), 0.0, 1.0, "x: band 0–1: outside\n"),
+        (0.81284, 0.78, 0.84, "x ≈ .813, band .78–.84: inside\n"),
+        (0.77, 0.78, 0.84, "x ≈ .77, band .78–.84: outside\n"),
+        (-0.1, -0.2, 0.05, "x ≈ -0.1, band -0.2–.05: inside\n"),
+        (np.float32(6.2549), 6, 9, "x ≈ 6.25, band 6–9: inside\n"),
+        (9873, 100, 9900, "x ≈ 9870, band 100–9900: inside\n"),
+        (3.21e-16, 0, 1e-14, "x ≈ 3.21e-16, band 0–1e-14: inside\n"),
+        (float("nan"), 0.0, 1.0, "x ≈ nan, band 0–1: outside\n"),
     ],
 )
-def test_band_says_where_and_not_what(capsys, value, low, high, line):
+def test_band_says_what_and_where(capsys, value, low, high, line):
     assert notebook.band("x", value, low, high) == line.endswith(": inside\n")
     assert capsys.readouterr().out == line
 
@@ -97,3 +100,20 @@ def test_alt_text_reaches_the_output(monkeypatch):
     plots.show(plt.figure(), alt="two bars")
     assert shown == [{"image/png": {"alt": "two bars"}}]
     assert plt.get_fignums() == open_before
+
+
+def test_a_figure_carries_its_table_in_the_same_output(monkeypatch):
+    shown, open_before = [], plt.get_fignums()
+    monkeypatch.setattr("IPython.display.display", lambda data, **how: shown.append((data, how)))
+    table = pd.DataFrame({"accuracy": np.linspace(0.123456, 1, 20), "rows": range(1_000, 1_020)})
+    plots.show(plt.subplots()[0], "two bars", table)
+    (data, how), text = shown[0], shown[0][0]["text/plain"]
+    assert how == {"metadata": {"image/png": {"alt": "two bars"}}, "raw": True}
+    assert data["image/png"].startswith("iVBORw0KGgo")  # a PNG in base64
+    assert [line.split() for line in text.splitlines()[1:]] == [
+        *(["0", "0.123", "1000"], ["1", "0.170", "1001"], ["2", "0.216", "1002"], ["3", "0.262", "1003"]),
+        ["..", "...", "..."],
+        *(["16", "0.862", "1016"], ["17", "0.908", "1017"], ["18", "0.954", "1018"], ["19", "1.000", "1019"]),
+    ]
+    assert plt.get_fignums() == open_before
+    assert plots.as_text(table["accuracy"].astype("float32").head(2)) == "0    0.123\n1    0.170"

@@ -24,7 +24,7 @@ CORRECTED = ["theory", "code", "definition", "reference"]  # kinds in which a re
 def lesson():
     """What the cells tagged parameters and setup of notebook 18 define."""
     namespace = {}
-    for cell in nbformat.read(notebooks()[18], 4).cells:
+    for cell in nbformat.read(notebooks()["18"], 4).cells:
         if {"parameters", "setup"} & set(cell.metadata.get("tags", [])):
             exec(cell.source, namespace)
     return namespace

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pandas as pd
 import psutil
 import pytest
 
-from helpers.runner import cli, doctor, kernels, parameters, paths, report, run, studies, summary
+from helpers.runner import cli, conventions, doctor, kernels, parameters, paths, report, run, studies, summary
 
 HEADER = """# {number} · {title}
 
@@ -80,7 +81,7 @@ def test_run_prints_a_table_and_writes_pages_and_an_index(course):
         "01",
         "good",
         "import os\nos.write(2, b'log of a library')\nprint('heard')",
-        "print('score: band .1–.2: inside')\nprint('b: band 1–2: inside')",
+        "print('score ≈ .11, band .1–.2: inside')\nprint('b ≈ 1, band 1–2: inside')",
     )
     write_notebook(course, "02", "bad", "print(1)", "raise ValueError('no rows left\\nmore')")
     done = command("run")
@@ -96,14 +97,14 @@ def test_run_prints_a_table_and_writes_pages_and_an_index(course):
     assert (heard.name, heard.text) == ("stdout", "heard\n")  # what goes to file descriptors is not stored
     index = (course / "out/index.html").read_text(encoding="utf8")
     assert 'href="01_good.html"' in index and 'href="02_bad.error.txt"' in index and "http" not in index
-    assert "score: band" in (course / "out/01_good.html").read_text(encoding="utf8")
+    assert "score ≈ .11, band" in (course / "out/01_good.html").read_text(encoding="utf8")
     assert "no rows left" in (course / "out/02_bad.error.txt").read_text(encoding="utf8")
     names = {path.name for path in (course / "out").iterdir()}
     assert names == {"index.html", "01_good.html", "01_good.ipynb", "02_bad.error.txt"}
 
 
 def test_outside_fails_with_shipped_parameters_only(course):
-    write_notebook(course, "01", "drift", "print('score: band .1–.2: outside')")
+    write_notebook(course, "01", "drift", "print('score ≈ .3, band .1–.2: outside')")
     assert command("run").returncode == 1
     done = command("run", "-p", "n", 4)
     assert done.returncode == 0 and "0 inside, 1 outside" in done.stdout
@@ -320,10 +321,19 @@ def test_a_course_without_notebooks_is_refused(course, capsys):
     assert refused(capsys, "run") == f"course: there are no notebooks in {course / 'notebooks'}"
 
 
-def test_check_prints_what_is_wrong(course, capsys):
+def test_check_prints_what_is_wrong(course, capsys, monkeypatch):
     path = write_notebook(course, "01", "short")
     assert cli.main(["check"]) == 1
-    assert "01_short.ipynb: it has 2 cells; 30 to 55 are right" in capsys.readouterr().out.splitlines()
+    closing, decision = "the last cell must start with `## Take-aways`", "one exercise of its number must be a decision"
+    found = capsys.readouterr().out
+    assert f"01_short.ipynb: {closing}\n" in found and f"01_short.ipynb: {decision}" in found
+    monkeypatch.setattr(conventions, "exceptions", lambda: {"decision": ["01_short"], "words": ["01_short"]})
+    assert cli.main(["check"]) == 1
+    found = capsys.readouterr().out
+    assert f"01_short.ipynb: {closing}\n" in found and decision not in found
+    assert found.endswith("\nopen exceptions, of notebooks older than a convention: 1 (--exceptions lists them)\n")
+    assert cli.main(["check", "--exceptions"]) == 1
+    assert f"\nexception to decision: 01_short.ipynb: {decision}" in capsys.readouterr().out
     assert cli.main(["check", str(path.with_name("none.ipynb"))]) == 2
     assert "there is no notebook" in capsys.readouterr().err
 
@@ -373,6 +383,46 @@ def test_nbval_goes_red_when_a_kernel_reaches_out(tmp_path):
     (tmp_path / "conftest.py").write_text((paths.root() / "conftest.py").read_text(encoding="utf8"), encoding="utf8")
     cut_off = nbval()
     assert cut_off.returncode == 1 and "no network here: something tried to reach 192.0.2.1" in cut_off.stdout
+
+
+BAND = "accuracy ≈ .813, band .78–.84: inside"
+MOVED = {  # what nbval must not see, and what it must
+    BAND: ["accuracy ≈ .79, band .78–.84: inside", "accuracy ≈ -1.2e-07, band .78–.84: inside"],
+    "a ≈ 3.2 of b ≈ 12, band -0.1–1e+06: outside": ["a ≈ 3.2 of b ≈ 7, band -0.1–1e+06: outside"],
+}
+SEEN = {
+    BAND: [
+        "accuracy ≈ .813, band .77–.84: inside",
+        "accuracy ≈ .813, band .78–.85: inside",
+        "accuracy ≈ .813, band .78–.84: outside",
+        "Accuracy ≈ .813, band .78–.84: inside",
+        "accuracy ≈ nan, band .78–.84: inside",
+        "accuracy = .79, band .78–.84: inside",
+    ],
+    "a ≈ 3.2 of b ≈ 12, band -0.1–1e+06: outside": ["a ≈ 3.1 of b ≈ 12, band -0.1–1e+06: outside"],
+    "accuracy ≈ .813": ["accuracy ≈ .79"],
+    "accuracy ≈ .813, band of .78–.84": ["accuracy ≈ .79, band of .78–.84"],
+    "accuracy ≈ .813, band .78–.84: inside, too": ["accuracy ≈ .79, band .78–.84: inside, too"],
+    "seed 3\naccuracy ≈ .813, band .78–.84: inside": ["seed 4\naccuracy ≈ .79, band .78–.84: inside"],
+}
+
+
+def test_nbval_lets_the_value_beside_a_band_differ_and_nothing_else(tmp_path):
+    pairs = [(stored, new) for table in (MOVED, SEEN) for stored, others in table.items() for new in others]
+    cells = [
+        nbformat.v4.new_code_cell(
+            f"print({new!r})", execution_count=n, outputs=[nbformat.v4.new_output("stream", text=f"{stored}\n")]
+        )
+        for n, (stored, new) in enumerate(pairs, start=1)
+    ]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "moved.ipynb")
+    (tmp_path / "conftest.py").write_text((paths.root() / "conftest.py").read_text(encoding="utf8"), encoding="utf8")
+    words = f"{sys.executable} -m pytest -rA --nbval -p no:cacheprovider --rootdir {tmp_path} moved.ipynb".split()
+    report = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True).stdout
+    passed = {int(n) for n in re.findall(r"^PASSED .*Cell (\d+)", report, re.MULTILINE)}
+    failed = {int(n) for n in re.findall(r"^FAILED .*Cell (\d+)", report, re.MULTILINE)}
+    count = sum(map(len, MOVED.values()))
+    assert (passed, failed) == (set(range(count)), set(range(count, len(pairs)))), report
 
 
 def test_threads_that_the_user_set_stay(tmp_path, monkeypatch):

@@ -98,13 +98,23 @@ def test_what_is_loaded_from_elsewhere_is_found(text):
 
 
 def test_figures_carry_their_alt_text(files, pages):
-    for number, path in parameters.notebooks().items():
+    for id, path in parameters.notebooks().items():
         notebook = json.loads(path.read_text(encoding="utf8"))
         outputs = [output for cell in notebook["cells"] for output in cell.get("outputs", [])]
         alts = [o["metadata"]["image/png"]["alt"] for o in outputs if "image/png" in o.get("data", {})]
         shown = [re.search('alt="([^"]*)"', tag)[1] for tag in re.findall("<img [^>]*>", pages[f"{path.stem}.html"])]
         assert list(map(html.unescape, shown)) == alts and all(alts)
-        assert sum(name.startswith(f"images/{number:02}_") for name in files) == len(alts)
+        assert sum(name.startswith(f"images/{id}_") for name in files) == len(alts)
+
+
+def test_the_table_that_a_figure_carries_is_folded_below_it():
+    pixel = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII="
+    output = v4.new_output("display_data", {"image/png": pixel, "text/plain": "   a<b\n0    1"})
+    cell = v4.new_code_cell("plots.show(figure, alt, table)", outputs=[output])
+    shown = site.part(cell, {"prefix": "05a_"})
+    assert 'src="images/05a_1.png"' in shown and "<summary>Numbers</summary><pre>   a&lt;b\n0    1</pre>" in shown
+    output.data["text/plain"] = "<Figure size 700x380 with 1 Axes>"
+    assert "<details" not in site.part(cell, {"prefix": "05a_"})
 
 
 def test_solutions_are_folded(pages):
@@ -130,11 +140,13 @@ def wrong_references(text):
     plain = {
         n: [re.sub(r" *\([^)]*\)", "", title).replace("*", "") for title in titles] for n, titles in sections.items()
     }
-    cited = [(int(n), title) for n, title in re.findall(r"(\d\d), \*([^*]+)\*", text) if int(n) in there]
-    found = [f"{n}: {title}" for n, title in cited if title not in plain[n]]
-    for n, numbers in re.findall(r"\b(\d\d): (\d(?:, \d)*)\b(?!\d)", text):
-        if int(n) in there:
-            exercises = checks.exercises(notebooks[int(n)])
+    cited = [(n, title) for n, title in re.findall(r"(\d\d[a-z]?), \*([^*]+)\*", text) if parameters.matching(n, there)]
+    found = [
+        f"{n}: {title}" for n, title in cited if all(title not in plain[id] for id in parameters.matching(n, there))
+    ]
+    for n, numbers in re.findall(r"\b(\d\d[a-z]?): (\d(?:, \d)*)\b(?!\d)", text):
+        if ids := parameters.matching(n, there):
+            exercises = {k for id in ids for k in checks.exercises(notebooks[id])}
             found += [f"{n}: exercise {k}" for k in numbers.split(", ") if int(k) not in exercises]
     return found
 
@@ -142,7 +154,7 @@ def wrong_references(text):
 def test_the_lecturers_page_names_what_is_there():
     assert wrong_references((root() / "TEACHING.md").read_text(encoding="utf8")) == []
     assert wrong_references("see 05, *No such\nsection*; 00: 1, 7; 05, *Leakage*") == [
-        "5: No such section",
+        "05: No such section",
         "00: exercise 7",
     ]
 

@@ -9,23 +9,60 @@ import yaml
 
 from helpers.runner.paths import Refused, root
 
+NAME = re.compile(r"([0-9]{2}[a-z]?)_.+\.ipynb")
+
 
 def notebooks():
-    """The course's notebooks as {number: path}, in order."""
-    paths = sorted((root() / "notebooks").glob("[0-9][0-9]_*.ipynb"))
-    return {int(path.name[:2]): path for path in paths}
+    """The course's notebooks as {id: path}, in order; an id is "05", or "05a" for a part of number 05.
+
+    Refused where two files stand under one id, or a whole notebook beside parts of its number
+    """
+    found = {}
+    for path in sorted((root() / "notebooks").glob("*.ipynb")):
+        if not NAME.fullmatch(path.name):
+            continue
+        number = identifier(path)[:2]
+        if other := found.get(identifier(path), found.get(number)):
+            clash = f"{other.name} and {path.name} stand under one number"
+            raise Refused(f"{clash}: give each a letter of its own, such as {number}a and {number}b")
+        found[identifier(path)] = path
+    return found
+
+
+def identifier(path):
+    """The id of a notebook's file: "05a" of 05a_rows.ipynb."""
+    return path.name.partition("_")[0]
+
+
+def normal(number):
+    """A number or the id of a part as ids are written, "" if it is neither.
+
+    >>> normal("5"), normal("05"), normal("5a"), normal("all")
+    ('05', '05', '05a', '')
+    """
+    found = re.fullmatch(r"([0-9]+)([a-z]?)", str(number))
+    return f"{int(found[1]):02}{found[2]}" if found else ""
+
+
+def matching(number, ids):
+    """Those of the ids that a number asks for: all parts of it, or the one that has this letter.
+
+    >>> matching("5", ["05a", "05b", "06"]), matching("5b", ["05a", "05b", "06"])
+    (['05a', '05b'], ['05b'])
+    """
+    return [id for id in ids if normal(number) in (id, id[:2])]
 
 
 def select(numbers):
-    """The notebooks with these numbers ("4" or "04"), all if there are none; Refused for a number that is not there."""
+    """The notebooks that these ask for ("4", "04", "05a"), all if there are none; Refused for one that is not there."""
     there = notebooks()
     if not there:
         raise Refused(f"there are no notebooks in {root() / 'notebooks'}")
     for number in numbers:
-        if not (number.isdecimal() and int(number) in there):
-            have = ", ".join(f"{n:02}" for n in there)
-            raise Refused(f"there is no notebook {number}; there are {have}")
-    return {number: path for number, path in there.items() if not numbers or number in map(int, numbers)}
+        if not matching(number, there):
+            raise Refused(f"there is no notebook {number}; there are {', '.join(there)}")
+    wanted = {id for number in numbers or there for id in matching(number, there)}
+    return {id: path for id, path in there.items() if id in wanted}
 
 
 def declared(path):
@@ -75,7 +112,7 @@ def parse_grid(axes):
 
 
 def read_profile(path):
-    """A profile {"04": {name: value}, "all": {name: value}} as {number or "all": parameters}."""
+    """A profile {"04": {name: value}, "05a": {…}, "all": {name: value}} as {number, id or "all": parameters}."""
     try:
         profile = yaml.safe_load(path.read_text(encoding="utf8")) or {}
     except (OSError, ValueError, yaml.YAMLError) as error:
@@ -84,38 +121,38 @@ def read_profile(path):
     if not (isinstance(profile, dict) and all(isinstance(values or {}, dict) for values in profile.values())):
         raise Refused(f'profile {path} must map notebook numbers or "all" to parameters')
     for section, values in profile.items():
-        if section != "all" and not (str(section).isdecimal() and int(section) in notebooks()):
+        if section != "all" and not matching(section, notebooks()):
             raise Refused(f"profile {path} names notebook {section}, which is not there")
-        sections["all" if section == "all" else int(section)] = values or {}
+        sections["all" if section == "all" else normal(section)] = values or {}
     return sections
 
 
 def _require(name, known):
     if not any(name in kinds for kinds in known.values()):
-        numbers = ", ".join(f"{number:02}" for number in known)
         have = ", ".join(sorted(set().union(*known.values()))) or "none"
-        raise Refused(f"there is no parameter {name} in {numbers}; there are {have}")
+        raise Refused(f"there is no parameter {name} in {', '.join(known)}; there are {have}")
 
 
 def combine(chosen, pairs=(), profile=None, axes=()):
     """The runs asked for: a list of (path, label of the grid cell, parameters), every name and type checked.
 
-    chosen : {number: path}; pairs and axes reach the notebooks that declare the name, and at least one of them must
-    order  : profile "all", profile of the notebook, pairs, grid; the later wins
+    chosen : {id: path}; pairs and axes reach the notebooks that declare the name, and at least one of them must
+    order  : profile "all", profile of the number, of the part, pairs, grid; the later wins
     """
     profile, grid = profile or {}, parse_grid(axes)
-    known = {number: declared(path) for number, path in (notebooks() if profile else chosen).items()}
+    known = {id: declared(path) for id, path in (notebooks() if profile else chosen).items()}
     for name in [*(name for name, _ in pairs), *grid]:
-        _require(name, {number: known[number] for number in chosen})
+        _require(name, {id: known[id] for id in chosen})
     for section, values in profile.items():
         for name in values:
-            _require(name, known if section == "all" else {section: known[section]})
+            _require(name, known if section == "all" else {id: known[id] for id in matching(section, known)})
     runs = []
     for values in itertools.product(*grid.values()):
         cell = dict(zip(grid, values, strict=True))
         label = ",".join(f"{name}={value}" for name, value in cell.items())
-        for number, path in chosen.items():
-            kinds = known[number]
-            wanted = {**profile.get("all", {}), **profile.get(number, {}), **dict(pairs), **cell}
+        for id, path in chosen.items():
+            kinds = known[id]
+            of_profile = {**profile.get("all", {}), **profile.get(id[:2], {}), **profile.get(id, {})}
+            wanted = {**of_profile, **dict(pairs), **cell}
             runs.append((path, label, {n: convert(n, v, kinds[n]) for n, v in wanted.items() if n in kinds}))
     return runs

@@ -5,7 +5,7 @@ import json
 import re
 
 from helpers.runner.checks import header_rows
-from helpers.runner.parameters import notebooks
+from helpers.runner.parameters import identifier, notebooks
 from helpers.runner.paths import Refused, root, write_atomically
 
 HEADINGS = ["notebook", "seconds", "peak memory", "bands", "status"]
@@ -61,7 +61,7 @@ def write_index(folder, pairs, drawn=()):
 def header(path):
     """What the first cell of a notebook says: {"title": …, "Document section": …, "Needs": …, …}."""
     text = "".join(json.loads(path.read_text(encoding="utf8"))["cells"][0]["source"])
-    title = re.match(r"# \d\d · (.+)", text)
+    title = re.match(r"# \d\d[a-z]? · (.+)", text)
     return {"title": title[1].strip() if title else "", **header_rows(text)}
 
 
@@ -86,7 +86,7 @@ def map_table():
     for path in notebooks().values():
         first = header(path)
         minutes = f"{times[path.stem]['seconds'] / 60:.1f}" if path.stem in times else "not timed"
-        link = f"[{path.stem[:2]} · {first['title']}](notebooks/{path.name})"
+        link = f"[{identifier(path)} · {first['title']}](notebooks/{path.name})"
         lines.append(f"| {link} | {first.get('Document section', '')} | {first.get('Needs', '')} | {minutes} |")
     total = sum(row["seconds"] for row in times.values()) / 60
     lines.append(f"| {len(times)} notebooks, one after the other | | | {total:.0f} |")

@@ -15,7 +15,7 @@ from helpers.runner.parameters import declared
 from helpers.runner.paths import code_hash, files_below, root, write_atomically
 from helpers.runner.workers import finished, sentence
 
-BAND = re.compile(r": band .+: (inside|outside)$", re.MULTILINE)
+BAND = re.compile(r", band .+: (inside|outside)$", re.MULTILINE)
 
 
 def stand_of_the_course():

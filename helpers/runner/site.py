@@ -22,8 +22,8 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import v4
 from pygments.formatters import HtmlFormatter
 
-from helpers.runner import report
-from helpers.runner.parameters import notebooks
+from helpers.runner import checks, report
+from helpers.runner.parameters import identifier, notebooks
 from helpers.runner.paths import Refused, root
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -77,7 +77,7 @@ def part(cell, pictures):
         code = f'<details class="fold"><summary>{label.capitalize() or "Code"}</summary>{code}</details>'
     elif label:
         code = f'<div class="labelled"><span class="tag">{label}</span>{code}</div>'
-    shown = "".join(output_html(output, pictures) for output in cell.outputs)
+    shown = "".join(output_html(output, pictures) + numbers_html(output) for output in cell.outputs)
     return code + (f'<div class="output">{shown}</div>' if shown else "")
 
 
@@ -102,6 +102,12 @@ def output_html(output, pictures):
     if "text/markdown" in data:
         return f'<div class="math">{markdown(data["text/markdown"])}</div>'
     return f"<pre>{html.escape(data.get('text/plain', ''))}</pre>"
+
+
+def numbers_html(output):
+    """The table that a figure carries, folded."""
+    table = checks.table(output) if "image/png" in output.get("data", {}) else ""
+    return f'<details class="fold"><summary>Numbers</summary><pre>{html.escape(table)}</pre></details>' if table else ""
 
 
 # --- what is done to a whole page -----------------------------------------------------------------------------------
@@ -233,7 +239,7 @@ def neighbours_html(paths, place):
     for step, words in ((-1, "← {}"), (1, "{} →")):
         if 0 <= place + step < len(paths):
             path = paths[place + step]
-            name = f"{path.stem[:2]} · {report.header(path)['title']}"
+            name = f"{identifier(path)} · {report.header(path)['title']}"
             links.append(f'<a href="{path.stem}.html">{words.format(html.escape(name))}</a>')
         else:
             links.append("<span></span>")
@@ -252,8 +258,9 @@ def index_body(readme):
             re.sub(r"^\d+\.\s*", "", each.strip()) for each in re.split(r"<br\s*/?>", first["You will learn"])
         ]
         minutes = f" · {times[path.stem]['seconds'] / 60:.1f} minutes to run" if path.stem in times else ""
+        title = f"{identifier(path)} · {inline(first['title'])}"
         cards.append(
-            f'<section class="card"><h3><a href="{path.stem}.html">{path.stem[:2]} · {inline(first["title"])}</a></h3>'
+            f'<section class="card"><h3><a href="{path.stem}.html">{title}</a></h3>'
             f'<p class="facts">{inline(first["Document section"])}<br>needs {inline(first["Needs"])}{minutes}</p>'
             f'<p lang="zh">{inline(first["摘要"])}</p><details><summary>You will learn</summary><ol>'
             f"{''.join(f'<li>{inline(each)}</li>' for each in objectives)}</ol></details></section>"
@@ -332,13 +339,13 @@ def render():
         index["pages"].append([name, title])
         if terms:
             for term, anchor in link_terms(parts, glossary).items():
-                uses.setdefault(term, []).append((title[:2], f"{name}#{anchor}"))
+                uses.setdefault(term, []).append((name.partition("_")[0], f"{name}#{anchor}"))
         files[name] = page_html(title, "\n".join(map(str, parts)), headings, neighbours)
 
     for place, path in enumerate(paths):
-        pictures = {"prefix": f"{path.stem[:2]}_"}
+        pictures = {"prefix": f"{identifier(path)}_"}
         parts = [part(cell, pictures) for cell in v4.reads(path.read_text(encoding="utf8")).cells]
-        title = f"{path.stem[:2]} · {report.header(path)['title']}"
+        title = f"{identifier(path)} · {report.header(path)['title']}"
         add(f"{path.stem}.html", title, parts, neighbours_html(paths, place), terms=True)
         files |= {f"images/{name}": picture for name, picture in pictures.items() if name != "prefix"}
     add("index.html", "Choosing fine-tuning data", [prose(index_body(readme))])
