@@ -4,10 +4,13 @@ import ast
 import itertools
 import json
 import re
+from pathlib import Path
 
 import yaml
 
 from helpers.runner.paths import Refused, root
+
+PATHS = {"table", "output", "folder", "executed"}  # parameters that name a file or a folder
 
 
 def notebooks():
@@ -56,6 +59,11 @@ def convert(name, value, kind):
         return {"int": int, "float": float, "str": str}[kind](str(value))
     except (ValueError, KeyError, yaml.YAMLError):
         raise Refused(f"parameter {name} takes {kind}, not {value!r}") from None
+
+
+def located(name, value):
+    """A path seen from the folder where the command starts (kernels start in notebooks/); other values as they are."""
+    return str(Path(value).absolute()) if name in PATHS and value else value
 
 
 def parse_grid(axes):
@@ -117,5 +125,7 @@ def combine(chosen, pairs=(), profile=None, axes=()):
         for number, path in chosen.items():
             kinds = known[number]
             wanted = {**profile.get("all", {}), **profile.get(number, {}), **dict(pairs), **cell}
-            runs.append((path, label, {n: convert(n, v, kinds[n]) for n, v in wanted.items() if n in kinds}))
+            runs.append(
+                (path, label, {n: located(n, convert(n, v, kinds[n])) for n, v in wanted.items() if n in kinds})
+            )
     return runs
