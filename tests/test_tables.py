@@ -195,7 +195,22 @@ def test_few_characters_are_right_or_in_doubt_and_the_right_one_is_named(languag
     ("word", "encoding"),
     [
         *((word, "cp1252") for word in ("it’s", "°C", "“good”", "a – b", "a—b", "£5", "5 €", "wait… no", "señor")),
-        *((word, "cp1252") for word in ("naïve", "crème brûlée", "Zürich", "à la carte", "½ cup", "CAFÉ", "São Paulo")),
+        *(
+            (word, "cp1252")
+            for word in (
+                "naïve",
+                "crème brûlée",
+                "Zürich",
+                "à la carte",
+                "½ cup",
+                "CAFÉ",
+                "São Paulo",
+                "x²",
+                "km²",
+                "3 µm",
+                "A–B",
+            )
+        ),
         *(("飯店很棒", "big5"), ("房间很好", "gb18030"), ("친절해요", "euc_kr"), ("とても良い", "shift_jis")),
     ],
 )

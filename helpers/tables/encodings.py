@@ -43,13 +43,13 @@ MORE_HAN = (
 
 # quotation marks open or close at a word, the apostrophe stands anywhere, signs stand apart from letters beyond ASCII
 LETTER, BEYOND = r"[^\W\d_]", r"[^\W\d_A-Za-z]"
-QUOTES, SIGNS = "’‘—–…•\xa0“”„‚«»‹›", "°€£©®™§·½¼×±№"
+QUOTES, SIGNS = "’‘—–…•\xa0“”„‚«»‹›", "°€£©®™§·½¼×±µ№"
 MARKS = "|".join(
     [
-        rf"[’‘…•\xa0]|(?<!{LETTER})[–—]|(?<={LETTER})—(?={LETTER})|(?<=[A-Z])–(?=[A-Z])",
+        rf"[’‘…•\xa0]|(?<!{LETTER})[–—]|(?<={LETTER})—(?={LETTER})|(?<=[A-Za-z])–(?=[A-Z])",
         rf"(?<!{LETTER})[“”„‚«»‹›]|[“”«»‹›](?!{LETTER})",
         rf"(?<!{LETTER})[{SIGNS}](?!{BEYOND})|(?<!{BEYOND})[{SIGNS}](?!{LETTER})",
-        rf"(?<!\w)[¿¡](?={LETTER})|(?<=[\dm])[²³](?!{LETTER})|(?<=[\dn])[ºª](?!{LETTER})",
+        rf"(?<!\w)[¿¡](?={LETTER})|(?<=[\dmx)])[²³](?!{LETTER})|(?<=[\dn])[ºª](?!{LETTER})",
     ]
 )
 CJK = "\u2014\u2018\u2019\u201c\u201d\u2026\u3000-\u30ff\u3400-\u9fff\uac00-\ud7a3\uff01-\uff5e\u00b7"
@@ -202,7 +202,8 @@ def _recognise(raw, name):
         return "utf-8"
     encoding, language = _cheapest([line for _, line in numbered], name)
     for number, line in utf8:
-        if cost(line.decode(encoding, "replace"), language) >= UNKNOWN:
+        as_utf8 = min(cost(line.decode("utf-8"), one) for one in _languages())
+        if cost(line.decode(encoding, "replace"), language) >= as_utf8 + DOUBT:
             raise DataError(
                 f"{name} is in two encodings, line {number:,} is UTF-8 and others {_spoken(encoding)}: take one for all"
             )
