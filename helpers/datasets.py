@@ -1,12 +1,10 @@
-"""Collect: load the course's data, read a table of your own, and split either without leaks.
+"""Collect: load the course's data, and split it, or a table of your own, without leaks.
 
 Every file stands in data/ beside a card (NAME.yaml) that says what it is, where it comes from, what is wrong with it,
 and the sha256 of the file. `data/build.py` rebuilds each from the package it came with.
 """
 
-import contextlib
 import hashlib
-import io
 import re
 import unicodedata
 from pathlib import Path
@@ -116,84 +114,3 @@ def split(frame, fractions=None, *, group="group", stratify="label", seed=0):
     if len(np.unique(part)) < len(fractions):
         raise DataError(f"the groups are too large to fill all of {', '.join(fractions)}: lower the number of parts")
     return pd.Series(np.array(list(fractions))[part[component]], index=frame.index, name="part")
-
-
-COMMON = ["cp1252", "cp1251", "big5", "shift_jis", "euc_kr", "utf_16_le", "utf_16_be"]
-
-
-def _is_chinese(text):
-    """Whether nine in ten of the characters beyond ASCII are everyday Chinese ones (they stand in GB 2312)."""
-    beyond = [c for c in text if not c.isascii()]
-    return sum(c.encode("gb2312", "ignore") != b"" for c in beyond) >= 0.9 * len(beyond)
-
-
-def _decode(raw, name):
-    """Text of a file in UTF-8, UTF-16, GB18030 or another common encoding; DataError if none fits."""
-    for encoding in ("utf-16",) if raw.startswith((b"\xff\xfe", b"\xfe\xff")) else ("utf-8-sig", "gb18030"):
-        with contextlib.suppress(UnicodeDecodeError):
-            text = raw.decode(encoding)
-            if encoding != "gb18030" or _is_chinese(text):
-                return text
-    from charset_normalizer import from_bytes
-
-    best = from_bytes(raw, cp_isolation=COMMON).best()
-    if best is None:
-        raise DataError(f"{name} is text in no encoding that could be recognised; save it as UTF-8")
-    return str(best)
-
-
-def _parse(path):
-    kind = path.suffix.lower()
-    if kind == ".parquet":
-        return pd.read_parquet(path)
-    if kind in {".xlsx", ".xls"}:
-        return pd.read_excel(path, dtype=str)
-    if kind not in {".csv", ".tsv", ".jsonl"}:
-        raise DataError(f"{path.name} must be a .csv, .tsv, .jsonl, .parquet or .xlsx file")
-    text = io.StringIO(_decode(path.read_bytes(), path.name))
-    if kind == ".jsonl":
-        return pd.read_json(text, lines=True, dtype=False)
-    return pd.read_csv(text, sep="\t" if kind == ".tsv" else ",", dtype=str, keep_default_na=True)
-
-
-def read_table(path, text_column="text", label_column="label"):
-    """A table of your own as a DataFrame with `text`, `label`, `source` (the file's name) and `group` (the row).
-
-    path    : CSV, TSV, JSONL, Parquet or Excel; UTF-8, UTF-16, GB18030 and other common encodings
-    errors  : DataError, one sentence, for a missing, empty or broken file, a missing column, missing values, a single
-              class, or fewer than three distinct texts
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise DataError(f"there is no file {path}")
-    if not path.stat().st_size:
-        raise DataError(f"{path.name} is empty")
-    try:
-        table = _parse(path)
-    except DataError:
-        raise
-    except Exception as error:
-        reason = " ".join(str(error).split())
-        raise DataError(f"{path.name} cannot be read as {path.suffix[1:].upper()}: {reason}") from error
-    for column in (text_column, label_column):
-        if column not in table:
-            raise DataError(
-                f"{path.name} has no column {column!r}; its columns are {', '.join(map(str, table.columns))}"
-            )
-    if table.empty:
-        raise DataError(f"{path.name} has a header but no rows")
-    for column in (text_column, label_column):
-        missing = table[column].isna() | (table[column].astype(str).str.strip() == "")
-        if missing.any():
-            first = int(np.flatnonzero(missing)[0]) + 1
-            raise DataError(
-                f"{path.name}: {missing.sum()} values are missing in {column!r}, the first in data row {first}"
-            )
-    frame = pd.DataFrame({"text": table[text_column].astype(str), "label": table[label_column].astype(str)})
-    frame = frame.assign(source=path.name, group=np.arange(len(frame))).rename_axis("row")
-    if frame["label"].nunique() < 2:
-        raise DataError(f"{path.name}: every label is {frame['label'].iloc[0]!r}; a classifier needs two or more")
-    distinct = frame["text"].map(text_key).nunique()
-    if distinct < 3:
-        raise DataError(f"{path.name}: {len(frame)} rows hold {distinct} distinct texts; a split needs three or more")
-    return frame

@@ -1,12 +1,10 @@
-"""A table of your own: read and checked, its language, a fair sample, and a model in files that anyone can reload.
+"""A table of your own (read by `tables`): its language, a fair sample, and a model in files that anyone can reload.
 
-`read` answers each fault in one sentence. A model is kept as a Keras file beside a small JSON file that says how texts
-become its inputs, so that `load` gives back the same predictions, whether it is an encoder or TF-IDF.
+A model is kept as a Keras file beside a small JSON file that says how texts become its inputs, so that `load` gives
+back the same predictions, whether it is an encoder or TF-IDF.
 """
 
 import contextlib
-import difflib
-import io
 import json
 import re
 import tempfile
@@ -17,112 +15,8 @@ import pandas as pd
 from scipy.special import softmax
 
 from helpers import cleaning, privacy
-from helpers.datasets import DataError, _decode
-
-ROWS, LABELS, LEAST = (50, 1_000_000), (2, 50), 5  # what the notebook takes; LEAST rows a label
-
-
-# ---- in -------------------------------------------------------------------------------------------------------------
-
-
-def read(path, text_column="text", label_column="label"):
-    """A table as a DataFrame text, label; the index `row` counts its data rows from 1.
-
-    path    : CSV (comma, semicolon or tab), TSV, JSONL, Parquet or Excel (first sheet), in UTF-8, UTF-16, GB18030,
-              Latin-1 or another common encoding
-    labels  : become strings without white space at the ends; "None" and "NA" are labels like others
-    errors  : DataError, one sentence that names the culprit and what would be right: no such file, unknown ending, file
-              empty or unreadable, no such column, empty texts or labels, fewer than 50 rows or more than a million, one
-              label or more than fifty, a label with fewer than five rows
-    """
-    path = Path(path)
-    table = _table(path)
-    table.columns = [str(name).strip() for name in table.columns]
-    if text_column == label_column:
-        raise DataError(f"text_column and label_column are both {text_column!r}: name two different columns")
-    for parameter, column in (("text_column", text_column), ("label_column", label_column)):
-        if column not in table:
-            raise DataError(f"{path.name} has no column {column!r}: {_nearest(column, list(table), parameter)}")
-    frame = table[[text_column, label_column]].set_axis(["text", "label"], axis=1)
-    frame.index = pd.RangeIndex(1, len(frame) + 1, name="row")
-    for column, named in (("text", text_column), ("label", label_column)):
-        empty = frame[column].isna() | (frame[column].astype(str).str.strip() == "")
-        if empty.any():
-            raise DataError(
-                f"{path.name}: column {named!r} is empty in {empty.sum():,} of {len(frame):,} rows, first in data row "
-                f"{empty.idxmax():,}: fill these in or take the rows out"
-            )
-    if not ROWS[0] <= len(frame) <= ROWS[1]:
-        raise DataError(f"{path.name} has {len(frame):,} rows: {ROWS[0]} to {ROWS[1]:,} are right")
-    frame = frame.astype(str).assign(label=frame["label"].astype(str).str.strip())
-    check_labels(frame["label"], f"{path.name}, column {label_column!r}")
-    return frame
-
-
-def check_labels(labels, where):
-    """DataError, one sentence that begins with `where`, unless there are 2 to 50 labels with five rows or more each."""
-    counts = pd.Series(labels).value_counts()
-    if len(counts) < LABELS[0]:
-        raise DataError(f"{where}: every label is {counts.index[0]!r}, and a classifier needs two to fifty labels")
-    if len(counts) > LABELS[1]:
-        raise DataError(
-            f"{where} holds {len(counts):,} different labels, such as {counts.index[-1][:30]!r}: two to fifty are right"
-        )
-    if counts.iloc[-1] < LEAST:
-        raise DataError(
-            f"{where}: label {counts.index[-1]!r} stands on {counts.iloc[-1]} rows, and {LEAST} or more are right: "
-            "add rows, join it to another label, or take it out"
-        )
-
-
-def _nearest(column, columns, parameter):
-    """What would be right in place of a column that is not there."""
-    lower = {name.lower(): name for name in columns}
-    if near := difflib.get_close_matches(column.lower(), lower, n=1, cutoff=0.5):
-        return f"did you mean {parameter}={lower[near[0]]!r}?"
-    return f"set {parameter} to one of {', '.join(map(repr, columns[:10]))}"
-
-
-def _table(path):
-    kind = path.suffix.lower()
-    if not path.is_file():
-        raise DataError(f"there is no file {path}: give the path of a table, seen from the folder you start in")
-    if kind not in READERS:
-        raise DataError(f"{path.name} ends in {kind!r}: take a file that ends in {', '.join(READERS)}")
-    if not path.stat().st_size:
-        raise DataError(f"{path.name} is empty: take a table with a line of column names and {ROWS[0]} rows or more")
-    try:
-        return READERS[kind](path)
-    except DataError:
-        raise
-    except Exception as error:  # whatever a parser finds wrong becomes one sentence
-        reason = " ".join(str(error).split())[:150]
-        raise DataError(f"{path.name} cannot be read as a {kind} file, save it anew: {reason}") from error
-
-
-def _text(path):
-    raw = path.read_bytes()
-    if b"\0" in raw[:1000] and not raw.startswith((b"\xff\xfe", b"\xfe\xff")):  # UTF-16 without its mark
-        return raw.decode("utf-16-be" if raw[0] == 0 else "utf-16-le")
-    return _decode(raw, path.name)
-
-
-def _csv(path):
-    text = _text(path)
-    header = text[: text.find("\n")]
-    table = pd.read_csv(io.StringIO(text), sep=max(",;\t", key=header.count), dtype=str, keep_default_na=False)
-    if not isinstance(table.index, pd.RangeIndex):
-        raise DataError(f"{path.name} has rows with more fields than column names: put quotes round texts with commas")
-    return table
-
-
-READERS = {
-    ".csv": _csv,
-    ".tsv": _csv,
-    ".jsonl": lambda path: pd.read_json(io.StringIO(_text(path)), lines=True, dtype=False),
-    ".parquet": pd.read_parquet,
-    ".xlsx": lambda path: pd.read_excel(path, dtype=str, keep_default_na=False),
-}
+from helpers.datasets import DataError
+from helpers.tables import LEAST
 
 SCRIPTS = {
     "Latin": "A-Za-z\u00c0-\u024f",

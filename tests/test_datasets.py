@@ -1,4 +1,4 @@
-"""Data files, cards and splits against the facts measured on the originals; tables of one's own against every fault."""
+"""Data files, cards and splits against the facts measured on the originals."""
 
 import hashlib
 import itertools
@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers import datasets
-from helpers.datasets import DataError, read_table, split, text_key
+from helpers.datasets import DataError, split, text_key
 
 
 @pytest.fixture(scope="module")
@@ -137,70 +137,3 @@ def test_split_refuses_what_cannot_be_split():
         split(frame)
     with pytest.raises(DataError, match="must be positive and sum to 1"):
         split(frame, {"train": 0.9, "test": 0.2})
-
-
-TABLE = pd.DataFrame({"text": ["很好，推荐", "太差了", "一般般吧", "质量不错"], "label": ["pos", "neg", "neg", "pos"]})
-
-
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "gb18030"])
-@pytest.mark.parametrize(("suffix", "sep"), [(".csv", ","), (".tsv", "\t")])
-def test_common_encodings_are_read(tmp_path, encoding, suffix, sep):
-    path = tmp_path / f"table{suffix}"
-    TABLE.to_csv(path, index=False, encoding=encoding, sep=sep)
-    assert read_table(path)[["text", "label"]].to_dict("list") == TABLE.to_dict("list")
-
-
-def test_western_encoding_is_not_taken_for_chinese(tmp_path):
-    texts = ["Le café était très bon et le garçon gentil", "Déçu, la qualité a baissé", "Où est passée ma commande ?"]
-    path = tmp_path / "table.csv"
-    pd.DataFrame({"text": texts, "label": ["a", "b", "a"]}).to_csv(path, index=False, encoding="cp1252")
-    assert read_table(path)["text"].tolist() == texts
-
-
-def test_other_formats_are_read(tmp_path):
-    TABLE.to_parquet(tmp_path / "t.parquet")
-    TABLE.to_excel(tmp_path / "t.xlsx", index=False)
-    TABLE.to_json(tmp_path / "t.jsonl", orient="records", lines=True, force_ascii=False)
-    for path in sorted(tmp_path.iterdir()):
-        frame = read_table(path)
-        assert frame["text"].tolist() == TABLE["text"].tolist()
-        assert frame["source"].unique().tolist() == [path.name]
-
-
-FAULTS = {
-    "empty file": ("t.csv", b"", "t.csv is empty"),
-    "header only": ("t.csv", b"text,label\n", "has a header but no rows"),
-    "missing column": ("t.csv", b"body,label\na,b\n", "no column 'text'; its columns are body, label"),
-    "missing value": (
-        "t.csv",
-        b"text,label\ngood,a\n,b\nbad,b\n",
-        "1 values are missing in 'text', the first in data row 2",
-    ),
-    "one class": ("t.csv", b"text,label\ngood,a\nbad,a\nugly,a\n", "every label is 'a'"),
-    "all duplicates": ("t.csv", b"text,label\ngood,a\ngood!,b\nGOOD,a\n", "3 rows hold 1 distinct texts"),
-    "broken lines": (
-        "t.csv",
-        b"text,label\na,b\nc,d,e,f\n",
-        "cannot be read as CSV: .*Expected 2 fields in line 3, saw 4",
-    ),
-    "open quote": ("t.csv", b'text,label\n"a,b\nc,d\n', "cannot be read as CSV"),
-    "broken JSON": ("t.jsonl", b'{"text": "a", "label": "b"}\n{"text": ', "cannot be read as JSONL"),
-    "not Parquet": ("t.parquet", b"no such thing", "cannot be read as PARQUET"),
-    "not Excel": ("t.xlsx", b"no such thing", "cannot be read as XLSX"),
-    "other kind": ("t.pdf", b"%PDF", "must be a .csv, .tsv, .jsonl, .parquet or .xlsx file"),
-}
-
-
-@pytest.mark.parametrize("fault", FAULTS)
-def test_bad_tables_get_one_sentence(tmp_path, fault):
-    name, raw, sentence = FAULTS[fault]
-    (tmp_path / name).write_bytes(raw)
-    with pytest.raises(DataError, match=sentence) as caught:
-        read_table(tmp_path / name)
-    assert "\n" not in str(caught.value)
-    assert [path.name for path in tmp_path.iterdir()] == [name]
-
-
-def test_missing_table_is_named(tmp_path):
-    with pytest.raises(DataError, match="there is no file .*nowhere.csv"):
-        read_table(tmp_path / "nowhere.csv")

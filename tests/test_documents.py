@@ -22,9 +22,9 @@ TOP = root()
 PROJECT = tomllib.loads((TOP / "pyproject.toml").read_text(encoding="utf8"))["project"]
 REQUIRED = {"jupyterlab", "tensorflow", "pandas", "matplotlib", "seaborn", "nbval", "papermill"}
 ORDER = [
-    *("datasets", "cleaning", "duplicates", "privacy", "probe", "label_errors", "selection", "augmentation", "losses"),
-    *("audio", "optimizers", "pretrained", "finetuning", "evaluation", "scenarios", "own_data", "claims", "plots"),
-    "notebook",
+    *("datasets", "cleaning", "tables", "duplicates", "privacy", "probe", "label_errors", "selection", "augmentation"),
+    *("losses", "audio", "optimizers", "pretrained", "finetuning", "evaluation", "scenarios", "own_data", "claims"),
+    *("plots", "notebook"),
     "runner",
 ]
 FRAMEWORKS = {"tensorflow", "keras", "keras_hub", "torch", "jax"}

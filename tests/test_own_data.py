@@ -1,4 +1,4 @@
-"""A table of one's own: every format and encoding read back, every fault one sentence, models that reload the same."""
+"""A table of one's own: language, sample, models that reload the same, results whole or not at all, the notebook."""
 
 import json
 
@@ -11,150 +11,13 @@ from hypothesis import strategies as st
 from papermill import PapermillExecutionError, execute_notebook
 from sklearn.linear_model import LogisticRegression
 
-from helpers import datasets, duplicates, own_data
+from helpers import datasets, duplicates, own_data, tables
 from helpers.datasets import DataError
 from helpers.runner.paths import root
 
 GERMAN = [f"Das Zimmer {i} war schön, größer als üblich; très agréable" for i in range(60)]
 CHINESE = [f"第{i}间房间很干净，服务也不错，下次还会再来" for i in range(60)]
 LABELS = ["ja", "nein"] * 30
-
-
-def table(texts=GERMAN, labels=LABELS):
-    return pd.DataFrame({"text": texts, "label": labels})
-
-
-def written(path, frame, encoding="utf8"):
-    """The frame in the format that the path's ending names."""
-    kind = path.suffix
-    if kind in (".csv", ".tsv"):
-        path.write_bytes(frame.to_csv(index=False, sep="\t" if kind == ".tsv" else ",").encode(encoding))
-    elif kind == ".jsonl":
-        path.write_bytes(frame.to_json(orient="records", lines=True, force_ascii=False).encode(encoding))
-    elif kind == ".parquet":
-        frame.to_parquet(path)
-    else:
-        frame.to_excel(path, index=False)
-    return path
-
-
-# --- read -----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("texts", [GERMAN, CHINESE], ids=["German", "Chinese"])
-@pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "parquet", "xlsx"])
-def test_every_format_comes_back(tmp_path, kind, texts):
-    frame = own_data.read(written(tmp_path / f"my.{kind}", table(texts)))
-    assert frame.to_dict("list") == {"text": texts, "label": LABELS}
-    assert frame.index.tolist() == list(range(1, 61))
-
-
-@pytest.mark.parametrize("kind", ["csv", "jsonl"])
-@pytest.mark.parametrize(
-    ("encoding", "texts"),
-    [
-        *(("utf-8-sig", texts) for texts in (GERMAN, CHINESE)),
-        *((name, texts) for name in ("utf-16", "utf-16-le", "utf-16-be") for texts in (GERMAN, CHINESE)),
-        ("gb18030", CHINESE),
-        ("gbk", CHINESE),
-        ("latin-1", GERMAN),
-        ("cp1252", GERMAN),
-    ],
-)
-def test_every_encoding_comes_back(tmp_path, encoding, kind, texts):
-    assert own_data.read(written(tmp_path / f"my.{kind}", table(texts), encoding))["text"].tolist() == texts
-
-
-@settings(max_examples=25, deadline=None)
-@given(st.sampled_from([",", ";", "\t"]), st.text("abé,;\t\"'好 ", min_size=1).filter(str.strip))
-def test_csv_keeps_any_text_whatever_parts_the_fields(tmp_path_factory, separator, text):
-    path = tmp_path_factory.mktemp("csv") / "my.csv"
-    table([text, *GERMAN[1:]]).to_csv(path, index=False, sep=separator)
-    assert own_data.read(path)["text"].iloc[0] == text
-
-
-def test_words_that_look_missing_are_labels_and_white_space_is_none(tmp_path):
-    labels = ["None", " NA", "null ", "nan", "None"] * 12
-    frame = own_data.read(written(tmp_path / "my.csv", table(labels=labels)))
-    assert frame["label"].value_counts().to_dict() == {"None": 24, "NA": 12, "null": 12, "nan": 12}
-
-
-def test_numbers_become_labels_alike_in_every_format(tmp_path):
-    for kind in ("csv", "jsonl", "parquet", "xlsx"):
-        frame = own_data.read(written(tmp_path / f"my.{kind}", table(labels=[1, 0] * 30)))
-        assert frame["label"].unique().tolist() == ["1", "0"]
-
-
-def test_other_columns_are_left_alone(tmp_path):
-    frame = table().rename(columns={"text": "Review text", "label": "stars"}).assign(price=None)
-    assert own_data.read(written(tmp_path / "my.csv", frame), "Review text", "stars")["text"].tolist() == GERMAN
-
-
-def changed(column, at, value):
-    """The good table with one value changed."""
-    frame = table()
-    frame.loc[at, column] = value
-    return frame
-
-
-FAULTS = {
-    "column, near": (table(), {"text_column": "txt"}, "no column 'txt': did you mean text_column='text'?"),
-    "column, case": (table(), {"label_column": "Label"}, "did you mean label_column='label'?"),
-    "column, far": (table(), {"label_column": "sentiment"}, "set label_column to one of 'text', 'label'"),
-    "one column": (table(), {"label_column": "text"}, "both 'text': name two different columns"),
-    "empty text": (changed("text", 6, "  "), {}, "'text' is empty in 1 of 60 rows, first in data row 7: fill"),
-    "no text": (changed("text", 0, None), {}, "'text' is empty in 1 of 60 rows, first in data row 1: fill"),
-    "no label": (changed("label", 59, None), {}, "'label' is empty in 1 of 60 rows, first in data row 60: fill"),
-    "few rows": (table().head(49), {}, "has 49 rows: 50 to 1,000,000 are right"),
-    "one label": (table(labels=["ja"] * 60), {}, "every label is 'ja', and a classifier needs two to fifty"),
-    "many labels": (table(labels=range(60)), {}, "holds 60 different labels, such as '59': two to fifty are right"),
-    "rare label": (changed("label", 3, "vielleicht"), {}, "label 'vielleicht' stands on 1 rows, and 5 or more"),
-}
-
-
-@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet", "xlsx"])
-@pytest.mark.parametrize("fault", FAULTS)
-def test_each_fault_is_one_sentence(tmp_path, fault, kind):
-    frame, columns, said = FAULTS[fault]
-    with pytest.raises(DataError) as caught:
-        own_data.read(written(tmp_path / f"my.{kind}", frame), **columns)
-    sentence = str(caught.value)
-    assert said in sentence
-    assert sentence.startswith("my.") or fault == "one column"
-    assert "\n" not in sentence
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "said"),
-    [
-        ("my.docx", b"text,label\n", "my.docx ends in '.docx': take a file that ends in .csv, .tsv, .jsonl"),
-        ("my", b"text,label\n", "ends in ''"),
-        ("my.csv", b"", "my.csv is empty: take a table"),
-        ("my.csv", b"text,label\n", "my.csv has 0 rows"),
-        ("my.csv", b'text,label\n"open,yes\n', "my.csv cannot be read as a .csv file, save it anew"),
-        ("my.csv", b"text,label\na,b,c\nd,e,f\n", "more fields than column names: put quotes"),
-        ("my.jsonl", b'{"text": "a"\n', "my.jsonl cannot be read as a .jsonl file"),
-        ("my.parquet", b"text,label\n", "my.parquet cannot be read as a .parquet file"),
-        ("my.xlsx", b"text,label\n", "my.xlsx cannot be read as a .xlsx file"),
-    ],
-)
-def test_files_that_cannot_be_read(tmp_path, name, content, said):
-    (tmp_path / name).write_bytes(content)
-    with pytest.raises(DataError) as caught:
-        own_data.read(tmp_path / name)
-    assert said in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-def test_a_file_that_is_not_there(tmp_path):
-    with pytest.raises(DataError, match=r"there is no file .*nowhere\.csv: give the path"):
-        own_data.read(tmp_path / "nowhere.csv")
-
-
-def test_more_than_a_million_rows(tmp_path, monkeypatch):
-    monkeypatch.setattr(own_data, "ROWS", (50, 59))
-    with pytest.raises(DataError, match="has 60 rows: 50 to 59 are right"):
-        own_data.read(written(tmp_path / "my.csv", table()))
 
 
 # --- language, sample, advice -----------------------------------------------------------------------------------------
@@ -318,7 +181,7 @@ def test_the_notebook_keeps_copies_on_one_side_and_each_row_once(tmp_path, monke
 
     result = tmp_path / "my_results"
     chosen, rejected = (pd.read_csv(result / f"{name}.csv", index_col="row") for name in ("chosen", "rejected"))
-    raw = own_data.read(tmp_path / "my.csv")
+    raw = tables.read(tmp_path / "my.csv")
     assert sorted([*chosen.index, *rejected.index]) == raw.index.tolist()
     assert rejected["reason"].ne("").all()
     clean = shown["kept"]
@@ -330,9 +193,18 @@ def test_the_notebook_keeps_copies_on_one_side_and_each_row_once(tmp_path, monke
     texts = chosen.loc[chosen["part"] == "test", "text"]
     pd.testing.assert_frame_equal(own_data.load(result)(texts), shown["predict"][shown["winner"]](texts), atol=1e-6)
 
+    suspects = pd.read_csv(result / "suspects.csv", index_col="row")
+    assert suspects.index.tolist() == shown["suspects"].index.tolist()
+    assert suspects["part"].tolist() == clean["part"].reindex(suspects.index).tolist()
+    shown["doubts"]["flagged"] = False
+    (cell,) = [cell.source for cell in nbformat.read(NOTEBOOK, 4).cells if '"suspects.csv":' in cell.source]
+    exec(compile(cell, "no suspects", "exec"), shown)
+    assert shown["files"]["suspects.csv"].empty
+
 
 def test_papermill_ends_with_the_sentence(tmp_path):
-    path = written(tmp_path / "my.csv", table())
+    path = tmp_path / "my.csv"
+    pd.DataFrame({"text": GERMAN, "label": LABELS}).to_csv(path, index=False)
     with pytest.raises(
         PapermillExecutionError, match=r"my\.csv has no column 'txt': did you mean text_column='text'\?"
     ):

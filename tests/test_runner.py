@@ -255,6 +255,24 @@ def keys(**values):
     return [job["key"] for job in jobs]
 
 
+def test_paths_are_seen_from_the_folder_one_starts_in(course):
+    path = write_notebook(course, "01", "one", "print(n)", declared='table: str = ""\nname: str = ""')
+    ((_, _, values),) = parameters.combine({1: path}, [("table", "mine/odd.csv"), ("name", "mine/odd.csv")])
+    assert values == {"table": str(course / "mine/odd.csv"), "name": "mine/odd.csv"}
+    ((_, _, values),) = parameters.combine({1: path}, [("table", "")])
+    assert values == {"table": ""}
+
+
+def test_every_parameter_that_names_a_file_or_a_folder_is_known_as_one():
+    """By the word on it in the parameters cell; `preset` and `encoding` speak of files but name none."""
+    told = set()
+    for path in (Path(__file__).resolve().parents[1] / "notebooks").glob("*.ipynb"):
+        cells = nbformat.read(path, 4).cells
+        (source,) = [cell.source for cell in cells if "parameters" in cell.metadata.get("tags", [])]
+        told |= set(re.findall(r"^(\w+): str = .*#.*\b(?:file|files|folder)\b", source, re.MULTILINE))
+    assert told - {"preset", "encoding"} == parameters.PATHS
+
+
 def test_only_what_changed_runs_again(course, monkeypatch):
     path = write_notebook(course, "01", "one", "print(n)")
     write_notebook(course, "02", "two", "print(n)")
@@ -741,6 +759,15 @@ def test_doctor_survives_a_missing_module(monkeypatch):
 def test_doctor_knows_which_python_will_do(monkeypatch, version, good):
     monkeypatch.setattr(sys, "version_info", version)
     assert doctor.python()[0][0] == good
+
+
+def test_doctor_names_a_kernel_whose_python_is_gone(tmp_path, monkeypatch):
+    spec = tmp_path / "kernels/python3/kernel.json"
+    spec.parent.mkdir(parents=True)
+    spec.write_text(json.dumps({"argv": ["/gone/bin/python3", "-f", "{connection_file}"], "display_name": "Python 3"}))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
+    ((ok, text),) = doctor.kernel()
+    assert not ok and "starts /gone/bin/python3, which is not there: python -m ipykernel" in text
 
 
 def test_doctor_reports_a_backend_that_does_not_start(monkeypatch):

@@ -169,6 +169,8 @@ def kernel():
         command = KernelSpecManager().get_kernel_spec("python3").argv[0]
     except NoSuchKernel:
         return [(False, f"there is no Jupyter kernel python3: {INSTALL}")]
-    same = command in ("python", "python3") or Path(command).samefile(sys.executable)
     repair = "python -m ipykernel install --sys-prefix"
+    if command not in ("python", "python3") and shutil.which(command) is None:
+        return [(False, f"the Jupyter kernel python3 starts {command}, which is not there: {repair}")]
+    same = command in ("python", "python3") or Path(command).samefile(sys.executable)
     return [(same, "Jupyter kernel python3" if same else f"the Jupyter kernel python3 starts {command}: {repair}")]

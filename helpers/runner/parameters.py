@@ -4,12 +4,14 @@ import ast
 import itertools
 import json
 import re
+from pathlib import Path
 
 import yaml
 
 from helpers.runner.paths import Refused, root
 
 NAME = re.compile(r"([0-9]{2}[a-z]?)_.+\.ipynb")
+PATHS = {"table", "output", "folder", "executed"}  # parameters that name a file or a folder
 
 
 def notebooks():
@@ -95,6 +97,11 @@ def convert(name, value, kind):
         raise Refused(f"parameter {name} takes {kind}, not {value!r}") from None
 
 
+def located(name, value):
+    """A path seen from the folder where the command starts (kernels start in notebooks/); other values as they are."""
+    return str(Path(value).absolute()) if name in PATHS and value else value
+
+
 def parse_grid(axes):
     """Axes "seed=0..4" and "n_train=100,500" as {name: texts}.
 
@@ -154,5 +161,6 @@ def combine(chosen, pairs=(), profile=None, axes=()):
             kinds = known[id]
             of_profile = {**profile.get("all", {}), **profile.get(id[:2], {}), **profile.get(id, {})}
             wanted = {**of_profile, **dict(pairs), **cell}
-            runs.append((path, label, {n: convert(n, v, kinds[n]) for n, v in wanted.items() if n in kinds}))
+            values = {n: located(n, convert(n, v, kinds[n])) for n, v in wanted.items() if n in kinds}
+            runs.append((path, label, values))
     return runs
