@@ -96,7 +96,7 @@ def _lazy_greedy(similarity, nearest, k, batch=16):
     bound = np.concatenate([gains(similarity[i : i + batch]) for i in range(0, len(similarity), batch)])
     batch, picks = min(batch, len(bound)), []
     while len(picks) < k:
-        top = np.argpartition(bound, -batch)[-batch:]
+        top = _highest_first(bound, batch)
         top = top[bound[top] > -np.inf]  # what is picked stays out
         bound[top] = gains(similarity[top])
         best = top[bound[top].argmax()]
@@ -105,3 +105,10 @@ def _lazy_greedy(similarity, nearest, k, batch=16):
             np.maximum(nearest, similarity[best], out=nearest)
             bound[best] = -np.inf
     return picks
+
+
+def _highest_first(bound, n):
+    """Positions of the n highest bounds, highest first; of equal ones the first. Sorts no more than it must."""
+    least = np.partition(bound, -n)[-n]
+    rows = np.flatnonzero(bound >= least)
+    return rows[np.argsort(-bound[rows], kind="stable")[:n]]
