@@ -86,12 +86,16 @@ def facility_location(vectors, k, *, block=None, seed=0):
 
 
 def _lazy_greedy(similarity, nearest, k, batch=16):
-    """k candidates, greedily; similarity (candidates, rows), nearest (rows,) best so far, raised in place."""
+    """k candidates, greedily; similarity (candidates, rows), nearest (rows,) best so far, raised in place.
+
+    Gains are compared by their first 16 bits: what is closer is rounding, which differs from processor to processor.
+    """
     zeros, ones = np.zeros_like(nearest), np.ones_like(nearest)
 
     def gains(rows):
         rows = rows - nearest
-        return np.maximum(rows, zeros, out=rows) @ ones  # a product sums several times as fast as .sum(axis=1)
+        fraction, power = np.frexp(np.maximum(rows, zeros, out=rows) @ ones)  # a product sums faster than .sum(axis=1)
+        return np.ldexp(np.round(fraction * 2**16) / 2**16, power)
 
     bound = np.concatenate([gains(similarity[i : i + batch]) for i in range(0, len(similarity), batch)])
     batch, picks = min(batch, len(bound)), []
