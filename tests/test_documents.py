@@ -23,8 +23,8 @@ PROJECT = tomllib.loads((TOP / "pyproject.toml").read_text(encoding="utf8"))["pr
 REQUIRED = {"jupyterlab", "tensorflow", "pandas", "matplotlib", "seaborn", "nbval", "papermill"}
 ORDER = [
     *("datasets", "cleaning", "duplicates", "privacy", "probe", "label_errors", "selection", "augmentation", "losses"),
-    *("audio", "optimizers", "pretrained", "finetuning", "evaluation", "own_data", "claims", "plots", "notebook"),
-    "runner",
+    *("audio", "optimizers", "pretrained", "finetuning", "evaluation", "scenarios", "own_data", "claims", "plots"),
+    *("notebook", "runner"),
 ]
 FRAMEWORKS = {"tensorflow", "keras", "keras_hub", "torch", "jax"}
 
@@ -205,8 +205,8 @@ def test_import_helpers_is_quick_and_loads_no_framework():
     assert "helpers" in loaded and not {*FRAMEWORKS, "pandas", "numpy"} & set(loaded)
 
 
-def test_only_pretrained_and_finetuning_load_a_framework():
-    free = sorted({name for name, _ in modules()} - {"pretrained", "finetuning"})
+def test_only_pretrained_finetuning_and_scenarios_load_a_framework():
+    free = sorted({name for name, _ in modules()} - {"pretrained", "finetuning", "scenarios"})
     imports = f"import helpers.{', helpers.'.join(free)}, helpers.runner.cli, helpers.runner.studies, sys"
     assert not FRAMEWORKS & set(fresh_python(f"{imports}\nprint(*sys.modules)").split())
 

@@ -1,0 +1,1 @@
+"""What the application notebooks share: models, templates and training loops, one module a scenario."""
