@@ -2,9 +2,10 @@
 
 Writes data/weights/translation.spm, the SentencePiece model, and data/weights/translation.safetensors (float16).
 
-Trains studies/translation.py's Transformer on the pairs of six sources (Django and five packages), from random weights,
-seed 0. It reads nothing of JupyterLab and wagtail, and no text that says the same as one of their valid or test parts.
-Pieces are learned from these pairs alone. The card beside the weights gets their sha256, the scores and the time taken.
+Trains the Transformer of helpers/scenarios/translation.py on the pairs of six sources (Django and five packages), from
+random weights, seed 0. It reads nothing of JupyterLab and wagtail, and no text that says the same as one of their valid
+or test parts. Pieces are learned from these pairs alone. The card beside the weights gets their sha256, the scores and
+the time taken.
 """
 
 import hashlib
@@ -17,17 +18,16 @@ import keras
 import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from helpers.runner import studies
+from helpers.scenarios import translation
 
 SIZE, STEPS, BATCH, RATE = 3000, 2400, 32, 2e-3
-study = studies.module("translation")
 
 
 def learn_pieces(frame):
     """Store a SentencePiece model of both sides of the pairs; what is too rare for a piece is written in bytes."""
     import sentencepiece
 
-    lines = [*frame["text"].map(study.plain), *frame["target"]]
+    lines = [*frame["text"].map(translation.plain), *frame["target"]]
     pieces = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(lines),
@@ -44,41 +44,42 @@ def learn_pieces(frame):
         num_threads=1,
         minloglevel=2,
     )
-    study.PIECES.write_bytes(pieces.getvalue())
+    translation.PIECES.write_bytes(pieces.getvalue())
 
 
 def main(steps=STEPS):
     """Learn the pieces, train for so many steps, store weights and card."""
     start = time.process_time()
-    frame = study.pairs().query("part == 'pretrain'")
+    frame = translation.pairs().query("part == 'pretrain'")
     learn_pieces(frame)
-    frame = frame[study.fits(frame)]
+    frame = frame[translation.fits(frame)]
     print(f"{len(frame)} pairs of {frame['source'].nunique()} sources", flush=True)
     keras.utils.set_random_seed(0)
-    model = study.translator(SIZE)
+    model = translation.translator(SIZE)
     seen = frame.sample(100, random_state=0)
-    valid = {domain: study.rows("valid", domain) for domain in study.DOMAINS}
+    valid = {domain: translation.rows("valid", domain) for domain in translation.DOMAINS}
     scores = {}
 
     def report(done):
-        scores["seen"] = round(study.chrf(study.translate(model, seen["text"]), seen["target"]), 1)
+        scores["seen"] = round(translation.chrf(translation.translate(model, seen["text"]), seen["target"]), 1)
         for domain, rows in valid.items():
-            scores[domain] = round(study.chrf(study.translate(model, rows["text"]), rows["target"]), 1)
+            scores[domain] = round(translation.chrf(translation.translate(model, rows["text"]), rows["target"]), 1)
         print(f"step {done}: chrF {scores}, {time.process_time() - start:.0f} s", flush=True)
         store(model, len(frame), scores, done, time.process_time() - start)
 
-    study.train(model, frame, steps=steps, rate=RATE, batch=BATCH, report=report)
-    print(f"set SHA256 in studies/translation.py to {hashlib.sha256(study.WEIGHTS.read_bytes()).hexdigest()}")
+    translation.train(model, frame, steps=steps, rate=RATE, batch=BATCH, report=report)
+    sha256 = hashlib.sha256(translation.WEIGHTS.read_bytes()).hexdigest()
+    print(f"set SHA256 in helpers/scenarios/translation.py to {sha256}")
 
 
 def store(model, n, scores, steps, seconds):
     """Weights as float16 and their card's numbers; the card's prose is kept."""
-    study.save(model, study.WEIGHTS)
-    card = study.FOLDER / "translation.yaml"
+    translation.save(model, translation.WEIGHTS)
+    card = translation.FOLDER / "translation.yaml"
     kept = yaml.safe_load(card.read_text(encoding="utf8"))
     kept |= {
-        "sha256": hashlib.sha256(study.WEIGHTS.read_bytes()).hexdigest(),
-        "pieces_sha256": hashlib.sha256(study.PIECES.read_bytes()).hexdigest(),
+        "sha256": hashlib.sha256(translation.WEIGHTS.read_bytes()).hexdigest(),
+        "pieces_sha256": hashlib.sha256(translation.PIECES.read_bytes()).hexdigest(),
         "parameters": model.count_params(),
         "pairs": n,
         "steps": steps,

@@ -45,3 +45,29 @@ def fit(features, labels, *, strengths=STRENGTHS, folds=3):
     model = LogisticRegression(solver="newton-cg", max_iter=1000)  # of the solvers by far the fastest on both kinds
     order = StratifiedKFold(folds, shuffle=True, random_state=0)
     return GridSearchCV(model, {"C": list(strengths)}, cv=order).fit(features, labels)
+
+
+def fit_augmented(own, labels, added, targets, parents, score, weights=None):
+    """Logistic regression on rows and what was made of them; C by folds in which no held-out row has a copy.
+
+    added, targets, parents : (m, d); (m, 2), how much each is of either class; (m, 2), the rows that it is made of
+    score                   : of labels and predictions, higher is better
+    weights                 : of the rows themselves
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedKFold
+
+    stack = sparse.vstack if sparse.issparse(own) else np.vstack
+    weights = np.ones(len(labels)) if weights is None else weights
+
+    def fit(C, rows):
+        """Each added row is told once for each class that it has a part of."""
+        one, of = np.nonzero(targets * np.isin(parents, rows).all(axis=1)[:, None])
+        given = np.concatenate([weights[rows], targets[one, of]])
+        model = LogisticRegression(C=C * len(rows) / given.sum(), solver="newton-cg", max_iter=1000)
+        return model.fit(stack([own[rows], added[one]]), np.concatenate([labels[rows], of]), given)
+
+    folds = list(StratifiedKFold(3, shuffle=True, random_state=0).split(labels, labels))
+    found = [np.mean([score(labels[held], fit(C, rows).predict(own[held])) for rows, held in folds]) for C in STRENGTHS]
+    C = STRENGTHS[int(np.argmax(found))]
+    return fit(C, np.arange(len(labels))), C

@@ -16,7 +16,6 @@ from functools import cache
 
 import keras
 import numpy as np
-from scipy import sparse
 
 from helpers import augmentation, finetuning, pretrained, probe
 from helpers.runner import studies
@@ -115,34 +114,6 @@ def mixed(vectors, labels, near, copies, seed):
     return [np.concatenate(parts) for parts in zip(*made, strict=True)]
 
 
-def fitted(own, labels, added, targets, parents, score, weights=None):
-    """Logistic regression on rows and what was made of them; C by folds in which no held-out row has a copy.
-
-    added, targets, parents : (m, d); (m, 2), how much each is of either class; (m, 2), the rows that it is made of
-    score                   : of labels and predictions, higher is better
-    weights                 : of the rows themselves
-    """
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import StratifiedKFold
-
-    stack = sparse.vstack if sparse.issparse(own) else np.vstack
-    weights = np.ones(len(labels)) if weights is None else weights
-
-    def fit(C, rows):
-        """Each added row is told once for each class that it has a part of."""
-        one, of = np.nonzero(targets * np.isin(parents, rows).all(axis=1)[:, None])
-        given = np.concatenate([weights[rows], targets[one, of]])
-        model = LogisticRegression(C=C * len(rows) / given.sum(), solver="newton-cg", max_iter=1000)
-        return model.fit(stack([own[rows], added[one]]), np.concatenate([labels[rows], of]), given)
-
-    folds = list(StratifiedKFold(3, shuffle=True, random_state=0).split(labels, labels))
-    found = [
-        np.mean([score(labels[held], fit(C, rows).predict(own[held])) for rows, held in folds]) for C in probe.STRENGTHS
-    ]
-    C = probe.STRENGTHS[int(np.argmax(found))]
-    return fit(C, np.arange(len(labels))), C
-
-
 def train_rows(language, n, seed):
     """The first n rows of the pool: texts, vectors, class numbers."""
     frame, vectors, labels, _ = choosing.rows(language)
@@ -181,7 +152,7 @@ def effect(language, features, method, strength, n, seed):
             own, added, judged = both[:n], both[n:], probe.tfidf(texts + copies, test, language)[1]
         rows = np.repeat(np.arange(n), COPIES[n])
         targets, parents = np.eye(2)[labels[rows]], np.stack([rows, rows], axis=1)
-    model, C = fitted(own, labels, added, targets, parents, accuracy_score)
+    model, C = probe.fit_augmented(own, labels, added, targets, parents, accuracy_score)
     correct = model.predict(judged) == answers
     return {"C": C, "accuracy": correct.mean(), "correct": pack(correct, test_ids(language))}
 
@@ -204,7 +175,7 @@ def imbalance(language, features, method, strength, n, seed):
         added = embed(edited([texts[i] for i in rare], language, method, strength, times, seed), language)
         parents = np.stack([np.repeat(rare, times)] * 2, axis=1)
     targets = np.eye(2)[np.ones(len(parents), int)]
-    model, C = fitted(vectors, labels, added, targets, parents, balanced_accuracy_score, weights)
+    model, C = probe.fit_augmented(vectors, labels, added, targets, parents, balanced_accuracy_score, weights)
     said = model.predict(judged)
     return {
         "C": C,

@@ -22,8 +22,9 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from helpers import datasets, finetuning, label_errors, pretrained, probe
+from helpers import datasets, label_errors, pretrained, probe
 from helpers.runner.studies import pack, unpack
+from helpers.scenarios import classification
 
 DATA = ["poems", "snippets_en"]
 SOURCES = ["tweets", "amazon", "film", "editorials"]
@@ -74,15 +75,6 @@ GRID = [
 
 
 # ---- rows -----------------------------------------------------------------------------------------------------------
-
-
-def marks(text):
-    """What a glance sees of a text: its length in characters, marks of a tweet, and capital letters in a row.
-
-    >>> marks("@anonymous LOL :) http://url_removed")
-    [36, 3, 3]
-    """
-    return [len(text), len(re.findall(r"@\w|#\w|https?:|[:;]-?[)(DP]|&\w+;", text)), len(re.findall("[A-Z]", text))]
 
 
 def masked(text):
@@ -142,38 +134,14 @@ def changed(labels, share, seed):
     return labels, wrong
 
 
-# ---- models ---------------------------------------------------------------------------------------------------------
-
-
-def features(model, task, texts, others):
-    """What a linear model sees of the training texts and of others."""
-    language, encoder = TASKS.get(task, TASKS["source"])
-    if model == "rule":
-        table, other = (np.array([marks(text) for text in part], float) for part in (texts, others))
-        centre, spread = np.log1p(table).mean(axis=0), np.log1p(table).std(axis=0) + 1e-9
-        return [(np.log1p(part) - centre) / spread for part in (table, other)]
-    if model == "frozen":
-        return [pretrained.embed(list(part), encoder) for part in (texts, others)]
-    return probe.tfidf(texts, others, "zh" if model == "characters" else language)
-
-
 def classifier(model, task, texts, labels, *, seed=0):
-    """Train one of the models; returns a function from texts to labels."""
-    encoder = TASKS.get(task, TASKS["source"])[1]
-    if model == "full":
-        tuned = finetuning.fine_tune(
-            list(texts),
-            list(labels),
-            encoder=encoder,
-            epochs=3,
-            learning_rate=RATE[encoder],
-            max_tokens=64,
-            precision="mixed_bfloat16",
-            seed=seed,
-        )
-        return lambda others: np.array(tuned.classes)[tuned.predict(list(others)).argmax(axis=1)]
-    fitted = probe.fit(features(model, task, texts, texts[:1])[0], labels)
-    return lambda others: fitted.predict(features(model, task, texts, others)[1])
+    """Train one of the models for a task; returns a function from texts to labels."""
+    language, encoder = TASKS.get(task, TASKS["source"])
+    settings = {"epochs": 3, "learning_rate": RATE[encoder], "max_tokens": 64}
+    predict, classes = classification.classifier(
+        model, texts, labels, language=language, encoder=encoder, seed=seed, **settings
+    )
+    return lambda others: np.array(classes)[predict(others).argmax(axis=1)]
 
 
 def kept(frame, labels, treatment, seed):
@@ -192,7 +160,7 @@ def kept(frame, labels, treatment, seed):
         doubt = -label_errors.label_quality(opinion, np.unique(labels, return_inverse=True)[1])
     else:
         return np.ones(len(frame), bool)
-    return np.argsort(np.argsort(-doubt, kind="stable")) >= round(OUT * len(frame))
+    return np.argsort(np.argsort(-doubt, kind="stable"), kind="stable") >= round(OUT * len(frame))
 
 
 def figures(row):

@@ -14,6 +14,7 @@ import numpy as np
 
 from helpers import datasets, losses, pretrained
 from helpers.runner.studies import pack
+from helpers.scenarios import loss_choice
 
 DATA = ["snippets_en"]
 LOSSES = {"cross-entropy": losses.binary_cross_entropy, "squared error": losses.mean_squared_error}
@@ -36,23 +37,6 @@ def vectors(rows):
     return np.column_stack([found, np.ones(len(rows))]), rows["label"].eq("positive").to_numpy(float)
 
 
-def right(weights, features, labels):
-    """Whether each row is classified rightly."""
-    return (features @ weights > 0) == labels
-
-
-def train(loss, features, labels, weights, rate, held_out):
-    """Weights after 1,000 steps of gradient descent, and the accuracy on held-out rows after each number of STEPS."""
-    path = []
-    for step in range(STEPS[-1] + 1):
-        if step in STEPS:
-            path.append(right(weights, *held_out).mean())
-        if step < STEPS[-1]:
-            gradient = loss(labels, features @ weights, from_logits=True).gradient
-            weights = weights - rate * features.T @ gradient
-    return weights, path
-
-
 def run(start, loss, seed):
     """One run: train on 500 rows drawn by the seed at each rate, keep the best on the validation rows, test it."""
     pool, valid, test = film()
@@ -63,12 +47,14 @@ def run(start, loss, seed):
     weights = np.zeros(features.shape[1])
     if start == "wrong":
         others, their_labels = vectors(drawn.iloc[500:])
-        weights, _ = train(LOSSES["cross-entropy"], others, 1 - their_labels, weights, 100, test)
-    runs = {rate: train(LOSSES[loss], features, labels, weights, rate, test) for rate in RATES}
-    scores = {rate: right(tuned, *valid).mean() for rate, (tuned, _) in runs.items()}
+        weights, _ = loss_choice.train(
+            LOSSES["cross-entropy"], others, 1 - their_labels, weights, 100, test, steps=STEPS
+        )
+    runs = {rate: loss_choice.train(LOSSES[loss], features, labels, weights, rate, test, steps=STEPS) for rate in RATES}
+    scores = {rate: loss_choice.right(tuned, *valid).mean() for rate, (tuned, _) in runs.items()}
     best = max(scores, key=scores.get)
     tuned, path = runs[best]
-    correct = right(tuned, *test)
+    correct = loss_choice.right(tuned, *test)
     return {
         "start_logit": np.abs(features @ weights).mean(),
         "rate": best,

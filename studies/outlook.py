@@ -23,12 +23,11 @@ from functools import cache
 import keras
 import numpy as np
 import pandas as pd
-from keras import layers, ops
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from helpers import datasets, duplicates, finetuning, pretrained, privacy, probe
 from helpers.runner.studies import pack, unpack
-from helpers.scenarios import generation, speech
+from helpers.scenarios import generation, outlook, speech
 
 DATA = ["snippets_en", "reviews_zh", "docs_qa", "dialogues", "interface_strings", "poems", "speech"]
 
@@ -208,36 +207,20 @@ def planted(arm, n, seed):
 
 @cache
 def alphabet():
-    """<pad>, <end> and the characters of the sentences and secrets: {character: number}."""
-    return {c: i for i, c in enumerate(["<pad>", "<end>", *sorted(set("".join(reviews()) + "0123456789[] QAq"))])}
+    """The characters of the sentences and secrets: {character: number}."""
+    return outlook.alphabet_of(reviews())
 
 
-def ids(text):
-    """Numbers of a text's characters."""
-    return [alphabet()[character] for character in text]
-
-
-def ranks(model, name, number):
-    """Rank (1 is first) of a number among all 10,000 candidates after "NAME has qq ", by the model's probability.
-
-    Their first digit is 1, so the probability of the other four decides. They are read off at 1,000 prefixes.
-    """
-    prefix = [1, *ids(f"{name} has qq 1")]
-    digits = ids("0123456789")
-    prefixes = np.array([prefix + ids(f"{k:03d}") for k in range(1000)], "int32")
-    parts = [model(prefixes[i : i + 250], training=False)[:, len(prefix) - 1 :] for i in range(0, 1000, 250)]
-    log_p = np.concatenate([ops.convert_to_numpy(ops.log_softmax(part)) for part in parts])[..., digits]
-    k = np.arange(1000)
-    before = log_p[k, 0, k // 100] + log_p[k, 1, k // 10 % 10] + log_p[k, 2, k % 10]
-    candidates = (before[:, None] + log_p[:, 3]).ravel()
-    return int(1 + (candidates > candidates[number - 10_000]).sum())
+def example(text):
+    """A text as `tune` takes it: <end> as the prompt, then the characters and <end>."""
+    return [1], [*outlook.ids(alphabet(), text), 1]
 
 
 def canary_model(arm, n, seed, epochs=10, width=64):
     """A GPT of two small layers, trained from random weights on `planted` text, character by character."""
     keras.utils.set_random_seed(seed)
     model = generation.gpt(len(alphabet()), width=width, depth=2, heads=4, dropout=0.0)
-    examples = [([1], [*ids(text), 1]) for text in planted(arm, n, seed)]
+    examples = [example(text) for text in planted(arm, n, seed)]
     return generation.tune(model, examples, epochs=epochs, rate=2e-3, batch=16, seed=seed)
 
 
@@ -246,9 +229,9 @@ def canary(arm, n, seed):
     model = canary_model(arm, n, seed)
     found = {times: [] for times in TIMES}
     for name, (number, times) in secrets(seed).items():
-        found[times].append(ranks(model, name, number))
+        found[times].append(outlook.ranks(model, alphabet(), name, number))
     unread = [text for text in reviews() if text not in set(planted(arm, n, seed))][:200]
-    sums, counts = generation.losses(model, [([1], [*ids(text), 1]) for text in unread])
+    sums, counts = generation.losses(model, [example(text) for text in unread])
     keras.backend.clear_session()
     first = {f"ranks {times}": " ".join(map(str, sorted(rank))) for times, rank in found.items()}
     return {
@@ -286,23 +269,6 @@ def letters(texts, width=32):
     return x
 
 
-def two_towers(sees, classes, bins=40, width=32):
-    """A tower that reads letters, one that hears log-mel frames, and a layer over what both found.
-
-    sees : "words", "sound" or "both"; the model takes [letters (n, width), frames (n, T, bins)] in each case
-    """
-    text, sound = keras.Input((width,), dtype="int32"), keras.Input((None, bins))
-    read = layers.Embedding(28, 16)(text)
-    read = layers.Conv1D(64, 5, padding="same", activation="relu")(read)
-    read = layers.GlobalMaxPooling1D()(read)
-    heard = layers.Conv1D(48, 7, strides=3, activation="relu")(sound)
-    heard = layers.Conv1D(48, 7, strides=2, activation="relu")(heard)
-    heard = layers.Concatenate()([layers.GlobalAveragePooling1D()(heard), layers.GlobalMaxPooling1D()(heard)])
-    joined = {"words": read, "sound": heard, "both": layers.Concatenate()([read, heard])}[sees]
-    joined = layers.Dense(48, activation="relu")(layers.Dropout(0.2)(joined))
-    return keras.Model([text, sound], layers.Dense(classes, activation="softmax")(joined))
-
-
 DIGITS = {"zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"}
 
 
@@ -318,11 +284,8 @@ def sound(arm, n, seed, epochs=20):
     label, _, sees = arm.partition(": ")
     words, frames, table = recordings("pool", label == "digit heard")
     rows = np.random.default_rng(seed).permutation(len(table))[:n]
-    keras.utils.set_random_seed(seed)
     y = targets(label, table)
-    model = two_towers(sees, int(y.max()) + 1)
-    model.compile(keras.optimizers.Adam(2e-3), "sparse_categorical_crossentropy", jit_compile=False)
-    model.fit([letters(words)[rows], frames[rows]], y[rows], batch_size=32, epochs=epochs, verbose=0)
+    model = outlook.train_towers(sees, [letters(words)[rows], frames[rows]], y[rows], epochs=epochs, seed=seed)
     words, frames, table = recordings("test", label == "digit heard")
     correct = model.predict([letters(words), frames], verbose=0).argmax(axis=1) == targets(label, table)
     keras.backend.clear_session()

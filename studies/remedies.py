@@ -21,18 +21,15 @@ Rare class : negative. Scored twice on the same test rows: "even", as they are, 
 """
 
 from functools import cache
-from itertools import islice
 
-import keras
 import numpy as np
 
 from helpers import datasets, pretrained
 from helpers.runner.studies import pack
+from helpers.scenarios import small_network
 
 DATA = ["snippets_en"]
 
-BATCH = 32
-LENGTH = 40  # word pieces of a sentence that are read
 STRENGTHS = {"dropout": [0.3, 0.5, 0.8], "l1": [1e-5, 5e-5, 2e-4], "l2": [1e-4, 1e-3, 4e-3], "blank": [0.2, 0.5, 0.8]}
 ARMS = {  # what differs from 1,000 rows, all their pieces and 400 steps
     "overfitting": {
@@ -119,72 +116,15 @@ def encode(parts, n_known=None, cleaned=False):
 
     Known are the n_known commonest pieces of the first part, the training rows; None: all of them.
     """
-    rows = [[pieces()[row, cleaned][:LENGTH] or [-1] for row in part.index] for part in parts]
+    rows = [[pieces()[row, cleaned][: small_network.LENGTH] or [-1] for row in part.index] for part in parts]
     ids, counts = np.unique(np.concatenate(rows[0]), return_counts=True)
     known = ids[np.argsort(-counts, kind="stable")][:n_known]
     number = {piece: i for i, piece in enumerate(known, 2)}
-    arrays = [np.zeros((len(part), LENGTH), "int32") for part in parts]
+    arrays = [np.zeros((len(part), small_network.LENGTH), "int32") for part in parts]
     for array, part in zip(arrays, rows, strict=True):
         for i, row in enumerate(part):
             array[i, : len(row)] = [number.get(piece, 1) for piece in row]
     return arrays, len(known) + 2
-
-
-def blank_out(x, share, rng):
-    """An edited copy of each row: every piece becomes unknown with that chance."""
-    return np.where((rng.random(x.shape) < share) & (x > 0), 1, x).astype("int32")
-
-
-# ---- network --------------------------------------------------------------------------------------------------------
-
-
-def network(size, width=16, dropout=0.0, l1=0.0, l2=0.0):
-    """From word pieces (rows, LENGTH) to one score, above 0 for negative."""
-    layers = keras.layers
-    penalty = keras.regularizers.L1L2(l1, l2) if l1 or l2 else None
-    return keras.Sequential(
-        [
-            keras.Input((LENGTH,), dtype="int32"),
-            layers.Embedding(size, width, mask_zero=True, embeddings_regularizer=penalty),
-            layers.GlobalAveragePooling1D(),
-            layers.Dropout(dropout),
-            layers.Dense(width, "relu", kernel_regularizer=penalty),
-            layers.Dropout(dropout),
-            layers.Dense(1, kernel_regularizer=penalty),
-        ]
-    )
-
-
-def batches(n, rng):
-    """Row numbers, BATCH at a time, from one random order after another, for ever."""
-    while True:
-        yield from rng.permutation(n)[: n // BATCH * BATCH].reshape(-1, BATCH)
-
-
-def train(x, y, size, watch, *, steps=400, checks=20, weights=None, blank=0.0, seed=0, **settings):
-    """Train a network; its scores of the rows in `watch` at each of so many checks: float array (checks, rows)."""
-    keras.utils.set_random_seed(seed)
-    rng = np.random.default_rng(seed)
-    model = network(size, **settings)
-    loss = keras.losses.BinaryCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.Adam(5e-3), loss, jit_compile=False)
-    weights = np.ones(len(y)) if weights is None else weights
-    scores = []
-    for step, rows in enumerate(islice(batches(len(y), rng), steps), 1):
-        model.train_on_batch(blank_out(x[rows], blank, rng), y[rows], sample_weight=weights[rows])
-        if step % (steps // checks) == 0:
-            scores.append(model.predict_on_batch(watch)[:, 0])
-    return np.array(scores, "float64")
-
-
-def cross_entropy(scores, y):
-    """Mean loss of scores (…, rows) against 0 and 1."""
-    return np.mean(np.logaddexp(0, scores) - y * scores, axis=-1)
-
-
-def accuracy(scores, y):
-    """Share of scores (…, rows) on the right side of 0."""
-    return np.mean((scores > 0) == y, axis=-1)
 
 
 def negative(frame):
@@ -205,44 +145,21 @@ def fitted(seed, n=1000, known=None, cleaned=False, flipped=0.0, tune=None, stop
     best = None
     for strength in STRENGTHS.get(tune, [None]):
         settings = {tune: strength} if tune else {}
-        scores = train(arrays[0], y, size, np.concatenate(arrays), steps=steps, seed=seed, **settings)
+        scores = small_network.train(arrays[0], y, size, np.concatenate(arrays), steps=steps, seed=seed, **settings)
         parts = np.split(scores, np.cumsum([n, len(valid)]), axis=1)
-        at = cross_entropy(parts[1], y_valid).argmin() if stop else -1
+        at = small_network.cross_entropy(parts[1], y_valid).argmin() if stop else -1
         on_train, on_valid, on_test = (part[at] for part in parts)
-        if best is None or accuracy(on_valid, y_valid) > best["valid_accuracy"]:
+        if best is None or small_network.accuracy(on_valid, y_valid) > best["valid_accuracy"]:
             best = {
                 "setting": strength,
                 "step": range(steps // 20, steps + 1, steps // 20)[at],
-                "train_accuracy": accuracy(on_train, y),
-                "valid_accuracy": accuracy(on_valid, y_valid),
-                "accuracy": accuracy(on_test, y_test),
+                "train_accuracy": small_network.accuracy(on_train, y),
+                "valid_accuracy": small_network.accuracy(on_valid, y_valid),
+                "accuracy": small_network.accuracy(on_test, y_test),
                 "confidence": np.mean(1 / (1 + np.exp(-np.abs(on_test)))),
                 "correct": pack((on_test > 0) == y_test, test.index),
             }
     return best
-
-
-def macro_f1(predicted, y, skewed):
-    """Macro F1 of predictions 0 or 1 (…, rows); skewed: rows weighted so that the share RARE of them is negative."""
-    share = np.mean(y == 1)
-    weight = np.where(y == 1, RARE / share, (1 - RARE) / (1 - share)) if skewed else np.ones(len(y))
-    both = [(predicted == label) & (y == label) for label in (0, 1)]
-    sizes = [(predicted == label) @ weight + (y == label) @ weight for label in (0, 1)]
-    return np.mean([2 * (hit @ weight) / size for hit, size in zip(both, sizes, strict=True)], axis=0)
-
-
-def rebalanced(remedy, x, y, share, rng):
-    """Training rows, labels and weights of one remedy after which the rare class makes up `share` of the loss."""
-    rare, common = np.flatnonzero(y == 1), np.flatnonzero(y == 0)
-    if remedy == "class weights":
-        return x, y, np.where(y == 1, share / y.mean(), (1 - share) / (1 - y.mean()))
-    if remedy == "undersampling":
-        common = rng.choice(common, round(len(rare) * (1 - share) / share), replace=False)
-        rows = np.concatenate([common, rare])
-        return x[rows], y[rows], None
-    more = rng.choice(rare, round(len(common) * share / (1 - share)) - len(rare))
-    copies = blank_out(x[more], 0.2, rng) if remedy == "edited copies" else x[more]
-    return np.concatenate([x, copies]), np.concatenate([y, y[more]]), None
 
 
 def rare_class(seed, remedy):
@@ -255,19 +172,21 @@ def rare_class(seed, remedy):
     candidates = []  # (strength, predictions of validation and test rows)
     for share in [None] if remedy in ("as it is", "threshold") else SHARES:
         rng = np.random.default_rng(seed)
-        x_new, y_new, weights = (arrays[0], y, None) if share is None else rebalanced(remedy, arrays[0], y, share, rng)
-        scores = train(x_new, y_new, size, watch, weights=weights, seed=seed)
+        x_new, y_new, weights = (
+            (arrays[0], y, None) if share is None else small_network.rebalanced(remedy, arrays[0], y, share, rng)
+        )
+        scores = small_network.train(x_new, y_new, size, watch, weights=weights, seed=seed)
         candidates += [(cut if share is None else share, check > cut) for check in scores for cut in cuts]
     predicted = np.array([prediction for _, prediction in candidates])
     result = {}
-    for view in ("even", "skewed"):
-        best = macro_f1(predicted[:, : len(valid)], y_valid, view == "skewed").argmax()
+    for view, rare in (("even", None), ("skewed", RARE)):
+        best = small_network.macro_f1(predicted[:, : len(valid)], y_valid, rare).argmax()
         on_test = predicted[best, len(valid) :]
         result |= {
             f"{view}_setting": candidates[best][0],
             f"{view}_found": int((on_test & (y_test == 1)).sum()),
             f"{view}_accused": int((on_test & (y_test == 0)).sum()),
-            f"{view}_macro_f1": macro_f1(on_test, y_test, view == "skewed"),
+            f"{view}_macro_f1": small_network.macro_f1(on_test, y_test, rare),
         }
     return result
 

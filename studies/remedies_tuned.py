@@ -14,24 +14,18 @@ Fair       : within a seed all arms draw from the same rows and take the same nu
              also read at the threshold that is best on the validation rows.
 """
 
-from functools import cache, lru_cache
-from itertools import cycle
+from functools import cache
 
-import keras
 import numpy as np
 
-from helpers import augmentation, datasets, duplicates, finetuning, pretrained
-from helpers.finetuning import methods, training
+from helpers import augmentation, datasets, duplicates
 from helpers.runner import studies
 from helpers.runner.studies import pack
+from helpers.scenarios import remedies_tuned, small_network
 
 DATA = ["snippets_en", "reviews_zh"]
 
-ENCODER = {"en": "minilm", "zh": "use"}
-MAX_TOKENS = {"en": 32, "zh": 48}
 ROWS = {"en": 64, "zh": 96}
-BATCH = 16
-RATE = 1e-4
 ARMS = {  # what differs from 6 passes over ROWS with dropout .1
     "nothing": {"stop": True},
     "more data": {"times": 3, "passes": 2},
@@ -68,70 +62,6 @@ def rows(language):
     return frame[part == "pool"], held_out.iloc[500:700], held_out.iloc[:500]
 
 
-def read(texts, language):
-    """Token ids of each text."""
-    return pretrained.tokenise(texts, ENCODER[language], MAX_TOKENS[language])
-
-
-@lru_cache(maxsize=1)
-def classifier(language, dropout):
-    """The classifier of `helpers.finetuning`, with that dropout in all its layers, and what training changes of it.
-
-    Compiled once and put back to its start by `fresh`: compiling takes as long as a run.
-    """
-    finetuning.make_reproducible(0)
-    model = methods.classifier(ENCODER[language], "full", 2)
-    for layer in model._flatten_layers():
-        if isinstance(layer, keras.layers.Dropout):
-            layer.rate = dropout
-    loss = keras.losses.CategoricalCrossentropy(from_logits=True)
-    model.compile(methods.optimiser(model, 0.01, 1.0), loss, jit_compile=pretrained.jit_compile())
-    model.optimizer.build(model.trainable_variables)
-    states = [variable for variable in model.variables if "seed_generator" in variable.path]
-    changing = model.trainable_variables + model.optimizer.variables + states
-    return model, [(variable, np.array(variable)) for variable in changing]
-
-
-def fresh(language, dropout, seed):
-    """The classifier as it starts, with a head and random states of the seed."""
-    model, start = classifier(language, dropout)
-    rng = np.random.default_rng(seed)
-    for variable, value in start:
-        if "seed_generator" in variable.path:
-            value = rng.integers(2**31, size=value.shape).astype(value.dtype)
-        variable.assign(value)
-    kernel = model.get_layer("head").layers[-1].kernel
-    kernel.assign(rng.normal(0, 0.02, kernel.shape))
-    return model
-
-
-def train(language, passes, y, steps, seed, *, weights=None, smoothing=0.0, dropout=0.1):
-    """Train on texts with labels 0 or 1, so many steps; yields the model after each pass over the rows.
-
-    passes : the texts to read in each pass, a list of lists; they come round again if the steps are not done
-    """
-    model = fresh(language, dropout, seed)
-    targets = np.eye(2, dtype="float32")[y.astype(int)] * (1 - smoothing) + smoothing / 2
-    weights = np.ones(len(y), "float32") if weights is None else weights.astype("float32")
-    rates, rng = iter(training.rates(steps, RATE, 0.1)), np.random.default_rng(seed)
-    done = 0
-    for texts in cycle(passes):
-        ids = read(texts, language)
-        for batch in pretrained.batches([len(row) for row in ids], BATCH, rng)[: steps - done]:
-            model.optimizer.learning_rate = next(rates)
-            model.train_on_batch(pretrained.collate(ids, batch), targets[batch], sample_weight=weights[batch])
-            done += 1
-        yield model
-        if done == steps:
-            return
-
-
-def scores(model, frame, language):
-    """Score of each row, above 0 for negative."""
-    both = pretrained.forward(model, read(frame["text"].tolist(), language)).astype("float64")
-    return both[:, 1] - both[:, 0]
-
-
 # ---- questions ------------------------------------------------------------------------------------------------------
 
 
@@ -148,18 +78,18 @@ def fitted(language, seed, times=1, passes=6, edited=0.0, stop=False, **settings
         by_pass = [edits[copy::passes] for copy in range(passes)]
 
     losses, best = [], None
-    for model in train(language, by_pass, y, passes * n // BATCH, seed, **settings):
+    for model in remedies_tuned.train(language, by_pass, y, passes * n // remedies_tuned.BATCH, seed, **settings):
         if stop:
-            losses.append(remedies.cross_entropy(scores(model, valid, language), y_valid))
+            losses.append(small_network.cross_entropy(remedies_tuned.scores(model, valid, language), y_valid))
             if losses[-1] == min(losses):
                 best = [np.array(variable) for variable in model.trainable_variables]
 
     def measured():
-        on_train, on_valid, on_test = (scores(model, part, language) for part in (drawn, valid, test))
+        on_train, on_valid, on_test = (remedies_tuned.scores(model, part, language) for part in (drawn, valid, test))
         return {
-            "train_accuracy": remedies.accuracy(on_train, y),
-            "valid_accuracy": remedies.accuracy(on_valid, y_valid),
-            "accuracy": remedies.accuracy(on_test, y_test),
+            "train_accuracy": small_network.accuracy(on_train, y),
+            "valid_accuracy": small_network.accuracy(on_valid, y_valid),
+            "accuracy": small_network.accuracy(on_test, y_test),
             "confidence": round(float(np.mean(1 / (1 + np.exp(-np.abs(on_test))))), 6),
             "correct": pack((on_test > 0) == y_test, test.index),
         }
@@ -181,18 +111,20 @@ def rare_class(language, seed, remedy):
     y_valid, y_test = remedies.negative(valid), remedies.negative(test)
     weights, row = None, np.arange(len(y))
     if remedy != "as it is":
-        row, y, weights = remedies.rebalanced(remedy, row, y, 0.5, np.random.default_rng(seed))
-    *_, model = train(language, [texts[row].tolist()], y, 2 * RARE_ROWS // BATCH, seed, weights=weights)
-    on_valid, on_test = (scores(model, part, language) for part in (valid, test))
+        row, y, weights = small_network.rebalanced(remedy, row, y, 0.5, np.random.default_rng(seed))
+    *_, model = remedies_tuned.train(
+        language, [texts[row].tolist()], y, 2 * RARE_ROWS // remedies_tuned.BATCH, seed, weights=weights
+    )
+    on_valid, on_test = (remedies_tuned.scores(model, part, language) for part in (valid, test))
     result = {}
-    for view in ("even", "skewed"):
-        tried = [remedies.macro_f1(on_valid > cut, y_valid, view == "skewed") for cut in remedies.THRESHOLDS]
+    for view, rare in (("even", None), ("skewed", remedies.RARE)):
+        tried = [small_network.macro_f1(on_valid > cut, y_valid, rare) for cut in remedies.THRESHOLDS]
         for name, cut in ((view, 0.0), (f"{view}_moved", remedies.THRESHOLDS[np.argmax(tried)])):
             result |= {
                 f"{name}_cut": cut,
                 f"{name}_found": int(((on_test > cut) & (y_test == 1)).sum()),
                 f"{name}_accused": int(((on_test > cut) & (y_test == 0)).sum()),
-                f"{name}_macro_f1": remedies.macro_f1(on_test > cut, y_test, view == "skewed"),
+                f"{name}_macro_f1": small_network.macro_f1(on_test > cut, y_test, rare),
             }
     return result
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from helpers.runner import studies
 from helpers.runner.studies import pack
+from helpers.scenarios import small_network
 
 DATA = ["snippets_en"]
 ARMS = {  # rows, pieces known, and what is different in the network
@@ -32,8 +33,8 @@ def run(arm, seed):
     parts = [remedies.draw(pool, n, seed), valid, test]
     arrays, size = remedies.encode(parts, known)
     answers = [remedies.negative(part) for part in parts]
-    scores = remedies.train(arrays[0], answers[0], size, np.concatenate(arrays), checks=1, seed=seed, **settings)[0]
-    on_parts = np.split(scores, np.cumsum([len(part) for part in parts[:2]]))
+    scores = small_network.train(arrays[0], answers[0], size, np.concatenate(arrays), checks=1, seed=seed, **settings)
+    on_parts = np.split(scores[0], np.cumsum([len(part) for part in parts[:2]]))
     names = ("train_accuracy", "valid_accuracy", "accuracy")
-    result = {name: remedies.accuracy(on, y) for name, on, y in zip(names, on_parts, answers, strict=True)}
+    result = {name: small_network.accuracy(on, y) for name, on, y in zip(names, on_parts, answers, strict=True)}
     return result | {"correct": pack((on_parts[2] > 0) == answers[2], test.index)}

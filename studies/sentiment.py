@@ -25,14 +25,14 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from helpers import datasets, duplicates, finetuning, label_errors, pretrained, probe
+from helpers import datasets, duplicates, label_errors, pretrained, probe
 from helpers.runner import studies
 from helpers.runner.studies import pack, unpack
+from helpers.scenarios import classification, sentiment
 
 DATA = ["reviews_zh", "snippets_en"]
 DOMAINS = ["tweets", "amazon", "film", "editorials"]
 ENCODER = {"zh": "use", "en": "minilm"}
-CLASSES = ["negative", "neutral", "positive"]
 EPOCHS = {200: 4, 500: 2, 2000: 2}
 RATE = {"zh": 1e-3, "en": 1e-4}
 MAX_TOKENS = {"zh": 96, "en": 48}
@@ -83,90 +83,6 @@ GRID = [
     ]
 ]
 
-# ---- probes: what they test | the positive sentence | the negative one | English, where it is not ------------------
-
-PAIRS = {
-    "en": """
-negation | The battery is good. | The battery is not good.
-negation | I would buy it again. | I would never buy it again.
-negation | The plot makes sense. | The plot makes no sense.
-negation | It is worth the money. | It is not worth the money.
-negation | I can recommend this camera. | I cannot recommend this camera.
-negation | The remote always works. | The remote hardly ever works.
-negation | You will like this film. | You will not like this film.
-negation | Everybody was friendly. | Nobody was friendly.
-negation | We had fun. | We did not have any fun.
-negation | The menu is easy to use. | The menu is anything but easy to use.
-negation | The screen is not bad at all. | The screen is bad.
-negation | I have no complaints. | I have complaints.
-negation | You will not regret it. | You will regret it.
-negation | The service never disappoints. | The service always disappoints.
-negation | Nothing is wrong with the sound. | Something is wrong with the sound.
-negation | The story is never boring. | The story is boring.
-sarcasm | Great, the parcel came a day early. | Great, the parcel came broken again.
-sarcasm | I love how quickly it charges. | I love how it dies after ten minutes.
-sarcasm | Just what I needed: a quiet evening. | Just what I needed: another flat tyre.
-sarcasm | What a film! I stayed awake until the end. | What a film! I slept until the end.
-sarcasm | Brilliant idea to add a second pocket. | Brilliant idea to put the off switch under the battery.
-sarcasm | Thanks for answering so quickly. | Thanks for leaving me on hold for two hours.
-sarcasm | The best part was the music. | The best part was the exit sign.
-sarcasm | Wonderful, it works with my old phone. | Wonderful, it works with no phone at all.
-sarcasm | A masterpiece, and I hope for a sequel. | A masterpiece, if you have never seen another film.
-sarcasm | How clever: it cleans itself. | How clever: it breaks itself.
-""",
-    "zh": """
-negation | 房间很干净。 | 房间不干净。 | The room is (not) clean.
-negation | 我会再来。 | 我不会再来。 | I will (not) come again.
-negation | 这本书值得买。 | 这本书不值得买。 | This book is (not) worth buying.
-negation | 早餐好吃。 | 早餐不好吃。 | Breakfast is (not) tasty.
-negation | 服务员很有礼貌。 | 服务员没有礼貌。 | The waiters have (no) manners.
-negation | 我喜欢这个牌子。 | 我从来不喜欢这个牌子。 | I (never) like this brand.
-negation | 质量好。 | 质量并非好。 | The quality is (by no means) good.
-negation | 物流很快。 | 物流一点也不快。 | Delivery is (not at all) fast.
-negation | 这台电脑性价比高。 | 这台电脑性价比不高。 | This computer is (not) good value.
-negation | 内容有新意。 | 内容毫无新意。 | The contents have something (nothing) new.
-negation | 质量真不错。 | 质量真差。 | The quality is really not bad / bad.
-negation | 没有什么缺点。 | 有很多缺点。 | It has no / many faults.
-negation | 用起来没问题。 | 用起来有问题。 | No / some trouble in use.
-negation | 不后悔买了它。 | 后悔买了它。 | I do not / do regret buying it.
-negation | 房间没有异味。 | 房间有异味。 | The room does not / does smell.
-negation | 一点也不吵。 | 非常吵。 | Not noisy at all / very noisy.
-sarcasm | 太好了，提前一天送到。 | 太好了，又送来一个坏的。 | Great, it came a day early / another broken one came.
-sarcasm | 真不愧是五星级，床很舒服。 | 真不愧是五星级，蟑螂都免费送。 | Truly five stars: soft bed / free cockroaches.
-sarcasm | 散热真厉害，一点也不烫。 | 散热真厉害，可以煎鸡蛋了。 | Such cooling: stays cold / you can fry an egg on it.
-sarcasm | 这书真好，一口气看完了。 | 这书真好，催眠特别有效。 | Such a book: read in one go / a fine sleeping pill.
-sarcasm | 前台真热情，主动帮我们拿行李。 | 前台真热情，让我们站着等了一小时。 | So warm: bags / an hour's wait.
-sarcasm | 隔音真棒，一夜安静。 | 隔音真棒，隔壁说话听得清清楚楚。 | Such walls: quiet / every word from next door.
-sarcasm | 客服真专业，马上解决了。 | 客服真专业，三天没有回音。 | Such service: solved at once / silent for days.
-sarcasm | 电池真耐用，可以用一天。 | 电池真耐用，坚持了整整十分钟。 | Such a battery: a day / ten whole minutes.
-sarcasm | 早餐真丰富，有二十多种。 | 早餐真丰富，馒头加咸菜。 | Such a breakfast: twenty dishes / buns and pickles.
-sarcasm | 包装真用心，一点没坏。 | 包装真用心，盒子都烂了。 | Packed with such care: nothing broken / the box in shreds.
-""",
-}
-GOOD = {
-    "en": r"(\b(?:is|was|are|were)|'s)( (?:very |really |so |pretty )?"
-    r"(?:good|great|excellent|nice|perfect|wonderful|amazing|easy|beautiful|happy|fun|funny|interesting)\b)",
-    "zh": r"(很|非常)(?="
-    r"(?:好|干净|舒服|方便|满意|喜欢|快|热情|漂亮|实用|清晰|值得|清楚|合理|安静|流畅|周到|理想|划算)(?!像))",
-}
-
-
-def pairs(language):
-    """The pairs of sentences written by hand: list of (kind, positive, negative, gloss or "")."""
-    lines = [line.split(" | ") for line in PAIRS[language].strip().splitlines()]
-    return [(*line, "")[:4] for line in lines]
-
-
-def negated(text, language):
-    """The text with its one praise negated, or None where it has none, several, or a negation already.
-
-    >>> negated("The sound is really good.", "en"), negated("房间很干净", "zh"), negated("It is not good.", "en")
-    ('The sound is not really good.', '房间不干净', None)
-    """
-    if len(re.findall(GOOD[language], text)) != 1 or re.search(r"\b(?:not|no|never|but)\b|n't|不|没|无|但", text):
-        return None
-    return re.sub(GOOD[language], r"\1 not\2" if language == "en" else "不", text)
-
 
 @cache
 def made(language):
@@ -174,21 +90,11 @@ def made(language):
     frame = rows(language)
     longest = 75 if language == "en" else 20
     short = frame[(frame["part"] != "pool") & (frame["side"] == "positive") & (frame["text"].str.len() <= longest)]
-    found = [(row, text, negated(text, language)) for row, text in short["text"].items()]
+    found = [(row, text, sentiment.negated(text, language)) for row, text in short["text"].items()]
     return [one for one in found if one[2]]
 
 
 # ---- data -----------------------------------------------------------------------------------------------------------
-
-
-def side(scores, errors):
-    """Class of each mean rating: neutral within two standard errors of 0, borders included.
-
-    >>> side([0.5, 0.5, -2.0, 0.0], [0.1, 0.3, 0.2, 0.0]).tolist()
-    ['positive', 'neutral', 'negative', 'neutral']
-    """
-    scores, reach = np.asarray(scores), 2 * np.asarray(errors)
-    return np.select([scores > reach, scores < -reach], ["positive", "negative"], "neutral")
 
 
 @cache
@@ -201,7 +107,7 @@ def rows(language):
         frame = datasets.load("snippets_en")
         means = frame["ratings"].map(np.mean)
         errors = frame["ratings"].map(lambda ratings: np.std(ratings, ddof=1) / np.sqrt(len(ratings)))
-        frame = frame.assign(side=side(means, errors))
+        frame = frame.assign(side=sentiment.side(means, errors))
         frame = frame.assign(kind=frame["source"] + frame["side"])
     return frame.assign(part=datasets.split(frame, {"pool": 0.6, "valid": 0.1, "test": 0.3}, stratify="kind"))
 
@@ -254,7 +160,7 @@ def kept(frame, labels, language, treatment, seed):
         doubt = -label_errors.label_quality(opinion, np.unique(labels, return_inverse=True)[1])
     else:
         return np.ones(len(frame), bool)
-    return np.argsort(np.argsort(-doubt, kind="stable")) >= n_out
+    return np.argsort(np.argsort(-doubt, kind="stable"), kind="stable") >= n_out
 
 
 NEGATIONS = {
@@ -288,71 +194,17 @@ def without_stop_words(texts, language, treatment):
     return ["".join(word for word in jieba.lcut(text) if word not in out) for text in texts]
 
 
-# ---- models and scores ----------------------------------------------------------------------------------------------
+# ---- runs -----------------------------------------------------------------------------------------------------------
 
 
 def classifier(language, model, texts, labels, *, rate=None, seed=0):
     """Train one of the models; returns a function from texts to probabilities (n, 3) in the order of CLASSES."""
-    if model == "full":
-        n = min(EPOCHS, key=lambda size: abs(size - len(texts)))
-        tuned = finetuning.fine_tune(
-            list(texts),
-            list(labels),
-            encoder=ENCODER[language],
-            epochs=EPOCHS[n],
-            learning_rate=rate or RATE[language],
-            max_tokens=MAX_TOKENS[language],
-            precision="mixed_bfloat16",
-            seed=seed,
-        )
-        return lambda others: spread(tuned.predict(list(others)), tuned.classes)
-
-    def features(some):
-        """The training texts' features, and those of some other texts."""
-        if model == "TF-IDF":
-            return probe.tfidf(texts, some, language)
-        return [pretrained.embed(list(part), ENCODER[language]) for part in (texts, some)]
-
-    fitted = probe.fit(features(texts[:1])[0], labels)
-    return lambda others: spread(fitted.predict_proba(features(others)[1]), fitted.classes_)
-
-
-def spread(probabilities, classes):
-    """Probabilities of the classes that a model knows, as columns of CLASSES; 0 for the others."""
-    table = np.zeros((len(probabilities), len(CLASSES)))
-    table[:, [CLASSES.index(one) for one in classes]] = probabilities
-    return table
-
-
-def leans(probabilities):
-    """True where a row is more probably positive than negative, whatever the model makes of neutral."""
-    return probabilities[:, 2] > probabilities[:, 0]
-
-
-def macro_f1(truth, predicted, groups, *, samples=400, seed=0):
-    """Mean macro-F1 over seeds, with a 95% interval that counts seeds and documents as samples.
-
-    truth     : int array (rows,), class numbers; predicted : int array (seeds, rows), two seeds or more
-    groups    : (rows,) key of each row's document
-    returns   : (estimate, low, high); ± t of seeds − 1 degrees of freedom, on the squared error between seeds plus
-                that of documents drawn with replacement. Both hold some of the other's, so it errs on the wide side
-    """
-    from scipy import stats
-
-    classes, codes = np.unique(truth), np.unique(np.asarray(groups), return_inverse=True)[1]
-    n_groups = codes.max() + 1
-    draws = np.random.default_rng(seed).multinomial(n_groups, np.full(n_groups, 1 / n_groups), samples)
-    draws = np.vstack([np.ones(n_groups, int), draws])  # the first is the sample itself
-    scores = np.zeros((len(draws), len(predicted)))
-    for column, guess in enumerate(predicted):
-        for one in classes:
-            hit, said, is_one = ((guess == one) & (truth == one)), guess == one, truth == one
-            sums = [draws @ np.bincount(codes, mask, n_groups) for mask in (hit, said, is_one)]
-            scores[:, column] += 2 * sums[0] / np.maximum(sums[1] + sums[2], 1) / len(classes)
-    estimate = scores[0].mean()
-    error = np.sqrt(scores[0].var(ddof=1) / len(predicted) + scores[1:].mean(axis=1).var(ddof=1))
-    half = stats.t.ppf(0.975, len(predicted) - 1) * error
-    return estimate, estimate - half, estimate + half
+    n = min(EPOCHS, key=lambda size: abs(size - len(texts)))
+    settings = {"epochs": EPOCHS[n], "learning_rate": rate or RATE[language], "max_tokens": MAX_TOKENS[language]}
+    predict, classes = classification.classifier(
+        model, texts, labels, language=language, encoder=ENCODER[language], seed=seed, **settings
+    )
+    return lambda others: sentiment.spread(predict(others), classes)
 
 
 def run(language, train, model, n, treatment, planted, rate, seed):
@@ -367,18 +219,18 @@ def run(language, train, model, n, treatment, planted, rate, seed):
 
     predict = classifier(language, model, plain(texts), labels, rate=rate, seed=seed)
     valid, test = held_out(language, "valid"), held_out(language, "test")
-    of_rule, by_hand = made(language), pairs(language)
+    of_rule, by_hand = made(language), sentiment.pairs(language)
     sides = [[pair[at] for pair in of_rule] for at in (1, 2)] + [[pair[at] for pair in by_hand] for at in (1, 2)]
     parts = [valid["text"].tolist(), test["text"].tolist(), *sides]
     found = np.split(predict(plain(sum(parts, []))), np.cumsum([len(part) for part in parts])[:-1])
-    guess, truth = found[1].argmax(axis=1), test["side"].map(CLASSES.index).to_numpy()
-    rule_positive, rule_negative, positive, negative = (leans(one) for one in found[2:])
+    guess, truth = found[1].argmax(axis=1), test["side"].map(sentiment.CLASSES.index).to_numpy()
+    rule_positive, rule_negative, positive, negative = (sentiment.leans(one) for one in found[2:])
     return {
         "rows": len(texts),
-        "valid_accuracy": (found[0].argmax(axis=1) == valid["side"].map(CLASSES.index)).mean(),
+        "valid_accuracy": (found[0].argmax(axis=1) == valid["side"].map(sentiment.CLASSES.index)).mean(),
         **measures(truth, guess),
         "guess": pack(guess, test.index),
-        "leaning": pack(leans(found[1]) == (truth == 2), test.index),
+        "leaning": pack(sentiment.leans(found[1]) == (truth == 2), test.index),
         "rule_praise": pack(rule_positive, [row for row, _, _ in of_rule]),
         "rule_negated": pack(~rule_negative, [row for row, _, _ in of_rule]),
         "hand_positive": pack(positive, [text for _, text, _, _ in by_hand]),
@@ -400,4 +252,4 @@ def measures(truth, guess):
 def figures(row):
     """What follows from the classes that a run gave the test rows."""
     test = held_out(row["language"], "test")
-    return measures(test["side"].map(CLASSES.index).to_numpy(), unpack(row["guess"], test.index))
+    return measures(test["side"].map(sentiment.CLASSES.index).to_numpy(), unpack(row["guess"], test.index))

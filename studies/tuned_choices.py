@@ -15,9 +15,10 @@ from functools import cache
 import keras
 import numpy as np
 
-from helpers import finetuning, pretrained, selection
+from helpers import finetuning, selection
 from helpers.runner import studies
 from helpers.runner.studies import pack, unpack
+from helpers.scenarios import replay
 
 DATA = ["reviews_zh", "snippets_en"]
 METHODS = ["random", "k_center", "facility_location", "quality", "el2n", "agreement", "herding"]
@@ -54,15 +55,6 @@ def tune(language, texts, labels, seed):
     return finetuning.fine_tune(texts, labels.tolist(), encoder=choosing.ENCODER[language], seed=seed, **SETTINGS)
 
 
-def go_on(tuned, texts, labels, seed):
-    """Train a tuned model further on other rows, with the same settings but for a rate that stays where it starts."""
-    finetuning.make_reproducible(seed)
-    ids = pretrained.tokenise(texts, "minilm", SETTINGS["max_tokens"])
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    tuned.model.compile(keras.optimizers.AdamW(SETTINGS["learning_rate"] / 2, weight_decay=0.01), loss)
-    tuned.model.fit(pretrained.pad(ids), labels, batch_size=32, epochs=SETTINGS["epochs"], verbose=0)
-
-
 @cache
 def kinds(source, seed):
     """The pool's rows of one kind of text in random order: texts, class numbers."""
@@ -79,13 +71,13 @@ def replayed(arm, n, seed):
         return tune("en", texts, np.array(labels), seed)
     tuned = tune("en", tweets[0][:n], tweets[1][:n], seed)
     if arm != "tweets alone":
-        replay = {"tweets": float(arm.rstrip("%")) / 100}
-        counts = selection.mixture({"tweets": n, "editorials": len(editorials[0])}, n, replay=replay)
+        share = {"tweets": float(arm.rstrip("%")) / 100}
+        counts = selection.mixture({"tweets": n, "editorials": len(editorials[0])}, n, replay=share)
         texts, labels = (
             list(a[: counts["tweets"]]) + list(b[: counts["editorials"]])
             for a, b in zip(tweets, editorials, strict=True)
         )
-        go_on(tuned, texts, np.array(labels), seed)
+        replay.go_on(tuned, texts, np.array(labels), seed=seed, **SETTINGS)
     return tuned
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from scipy.spatial.distance import pdist
-from sklearn.metrics import cohen_kappa_score
+from sklearn.metrics import cohen_kappa_score, f1_score
 from sklearn.neighbors import NearestNeighbors
 
 from helpers import evaluation
@@ -186,6 +186,19 @@ def test_curve_summary_against_scipy():
     scores = runs.query("method == 'random' and n == 500")["score"]
     low, high = stats.t.interval(0.95, 4, scores.mean(), scores.std(ddof=1) / np.sqrt(5))
     assert table.iloc[-1, 2:].tolist() == pytest.approx([scores.mean(), low, high, 5])
+
+
+def test_macro_f1_is_that_of_scikit_learn_and_its_interval_covers():
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 3, 300)
+    guess = np.where(rng.random((5, 300)) < 0.7, truth, rng.integers(0, 3, (5, 300)))
+    groups = np.arange(300) // 3
+    estimate, low, high = evaluation.macro_f1(truth, guess, groups)
+    assert estimate == pytest.approx(np.mean([f1_score(truth, one, average="macro") for one in guess]))
+    assert low < estimate < high and 0.02 < high - low < 0.2
+    whole = evaluation.macro_f1(np.repeat(truth, 4), np.repeat(guess, 4, axis=1), np.repeat(np.arange(300), 4))
+    alone = evaluation.macro_f1(np.repeat(truth, 4), np.repeat(guess, 4, axis=1), np.arange(1200))
+    assert whole[2] - whole[1] > 1.3 * (alone[2] - alone[1])
 
 
 def test_calibration_error_by_hand():

@@ -1,4 +1,4 @@
-"""The study of the outlook: its draws, its canaries and their ranks, its towers; the equations of notebook 17."""
+"""The study of the outlook: its draws and its secrets; the equations of notebook 17."""
 
 import re
 
@@ -7,8 +7,9 @@ import pytest
 from scipy import constants, optimize
 
 from helpers.runner import studies
+from helpers.scenarios import speech
 
-outlook = studies.module("outlook")
+study = studies.module("outlook")
 
 
 @pytest.mark.equation("17.1")
@@ -52,18 +53,18 @@ def test_exposure_of_chance_is_the_logarithm_of_e():
 
 
 def test_draws_hold_half_of_each_label_and_no_document_of_the_test_rows():
-    pool, test = outlook.draw("film", "pool", 100, 0), outlook.draw("film", "test", 100, 0)
+    pool, test = study.draw("film", "pool", 100, 0), study.draw("film", "test", 100, 0)
     assert pool["label"].value_counts().tolist() == [50, 50] and len(set(pool.index) & set(test.index)) == 0
-    frame = outlook.sentences()
+    frame = study.sentences()
     editorials = frame[frame["source"] == "editorials"]
     assert editorials.groupby("group")["part"].nunique().max() == 1
 
 
 def test_secrets_are_planted_as_often_as_told():
-    secrets = outlook.secrets(0)
+    secrets = study.secrets(0)
     assert sorted(times for _, times in secrets.values()) == [1] * 4 + [4] * 4 + [16] * 4
-    assert secrets == outlook.secrets(0) != outlook.secrets(1)
-    texts = {arm: outlook.planted(arm, 50, 0) for arm in outlook.CANARIES}
+    assert secrets == study.secrets(0) != study.secrets(1)
+    texts = {arm: study.planted(arm, 50, 0) for arm in study.CANARIES}
     for name, (number, times) in secrets.items():
         line = f"{name} has qq {number}"
         assert texts["as they are"].count(line) == times and texts["no repeats"].count(line) == 1
@@ -71,46 +72,15 @@ def test_secrets_are_planted_as_often_as_told():
     assert len(texts["masked"]) == len(texts["as they are"]) == 50 + 4 * (1 + 4 + 16)
 
 
-def test_a_rank_is_the_place_among_all_candidates():
-    size = len(outlook.alphabet())
-    table = np.random.default_rng(0).normal(size=(size, size)).astype("float32")  # next character by the last alone
-
-    def model(ids, training):
-        return table[ids]
-
-    log_p = table - np.log(np.exp(table).sum(axis=1, keepdims=True))
-    candidates = np.array([outlook.ids(str(number)) for number in range(10_000, 20_000)])
-    scores = sum(log_p[candidates[:, place], candidates[:, place + 1]] for place in range(4))
-    order = np.argsort(-scores, kind="stable")
-    for place in (0, 17, 4_321):
-        assert outlook.ranks(model, "anna", 10_000 + int(order[place])) == pytest.approx(place + 1, abs=3)  # near ties
-
-
-@pytest.mark.parametrize(
-    ("sees", "words", "sound"), [("words", True, False), ("sound", False, True), ("both", True, True)]
-)
-def test_towers_see_what_they_are_told_to(sees, words, sound):
-    model = outlook.two_towers(sees, 2)
-    rng = np.random.default_rng(0)
-    text = rng.integers(1, 28, (2, 1, 32))
-    frames = rng.normal(size=(2, 1, 60, 40)).astype("float32")
-
-    def answer(which_text, which_frames):
-        return np.asarray(model([text[which_text], frames[which_frames]], training=False))
-
-    assert (np.abs(answer(0, 0) - answer(1, 0)).max() > 1e-6) == words
-    assert (np.abs(answer(0, 0) - answer(0, 1)).max() > 1e-6) == sound
-
-
 def test_letters_and_targets():
-    assert outlook.letters(["ab c"], 6).tolist() == [[2, 3, 1, 4, 0, 0]] and outlook.letters(["abcdef"], 3).shape == (
+    assert study.letters(["ab c"], 6).tolist() == [[2, 3, 1, 4, 0, 0]] and study.letters(["abcdef"], 3).shape == (
         1,
         3,
     )
-    table = outlook.speech.clips()[0].iloc[:0].copy()
+    table = speech.clips()[0].iloc[:0].copy()
     table.loc[0, ["speed", "text"]] = [175, "turn seven on"]
     table.loc[1, ["speed", "text"]] = [300, "turn lights on"]
-    assert outlook.targets("speed", table).tolist() == [1, 2] and outlook.targets("digit said", table).tolist() == [
+    assert study.targets("speed", table).tolist() == [1, 2] and study.targets("digit said", table).tolist() == [
         1,
         0,
     ]
