@@ -140,10 +140,10 @@ def on_dask():
     from dask.distributed import Client, LocalCluster
 
     frame = datasets.load("reviews_zh")[["text", "label"]]
-    rejected = duplicates.clean(frame, THRESHOLD, N)[1]["reason"].sort_index()
+    rejected = duplicates.clean(frame, THRESHOLD, N)[1]["reason"].sort_index(kind="stable")
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster):
         rows = duplicates.clean_dask(dd.from_pandas(frame, npartitions=4), THRESHOLD, N).compute()
-    reason = rows["reason"].sort_index()
+    reason = rows["reason"].sort_index(kind="stable")
     return reason[reason != ""].equals(rejected) and len(rows) == len(frame)
 
 

@@ -83,7 +83,7 @@ def stochastic_greedy(vectors, k, candidates=1000, seed=0):
 
     for _ in range(k):
         drawn = rng.choice(n, candidates, replace=False)
-        drawn = drawn[np.argsort(-bound[drawn])]
+        drawn = drawn[np.argsort(-bound[drawn], kind="stable")]
         best = 0.0
         for start in range(0, candidates, 32):
             rows = drawn[start : start + 32]

@@ -22,7 +22,7 @@ def texts(n, seed=0):
         length = rng.choice(corpus.str.len(), min(n - len(found), 20_000))
         at = rng.integers(len(letters), size=len(length))
         drawn = np.empty((len(length), length.max()), np.uint32)
-        alive = np.argsort(-length)  # longest first: the texts still growing at a step are the first few
+        alive = np.argsort(-length, kind="stable")  # longest first: the texts still growing at a step are the first few
         for step in range(length.max()):
             alive = alive[: np.searchsorted(-length[alive], -step)]
             drawn[alive, step] = letters[at[alive]]
@@ -56,7 +56,7 @@ def table(rows, seed=0, exact=0.2, near=0.02, cluster=5):
     text = [*new, *(new[i] for i in copy_of), *(edited(new[i], rng) for i in edit_of)]
     order = rng.permutation(rows)
     frame = pd.DataFrame({"text": text, "label": rng.integers(2, size=len(new))[origin], "origin": origin})
-    return frame.assign(origin=np.argsort(order)[origin]).iloc[order].reset_index(drop=True)
+    return frame.assign(origin=np.argsort(order, kind="stable")[origin]).iloc[order].reset_index(drop=True)
 
 
 def giant(rows, seed=0, length=100):

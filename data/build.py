@@ -352,7 +352,7 @@ def docs_qa():
     frame = frame[~pd.DataFrame({"q": question, "a": answer}).loc[frame.index].duplicated()]
     for key in (question, answer):  # what several objects share has no single right partner
         frame = frame[~key.loc[frame.index].duplicated(keep=False)]
-    frame = frame.sample(frac=1, random_state=0).groupby("source").head(1200).sort_index()
+    frame = frame.sample(frac=1, random_state=0).groupby("source").head(1200).sort_index(kind="stable")
     columns = ["text", "target", "source", "group", "object", "topic", "kind", "licence"]
     return frame.assign(group=frame["source"])[columns].reset_index(drop=True)
 

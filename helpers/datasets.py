@@ -109,7 +109,8 @@ def split(frame, fractions=None, *, group="group", stratify="label", seed=0):
     order = order[np.argsort(-counts[order].sum(axis=1), kind="stable")]
     part = np.empty(len(counts), int)
     for c in order:
-        part[c] = np.argmax((1 - filled / target) @ counts[c])
+        lack = (1 - filled / target) * counts[c]  # a matrix product would round equal lacks apart on some processors
+        part[c] = np.argmax(lack.sum(axis=1))
         filled[part[c]] += counts[c]
     if len(np.unique(part)) < len(fractions):
         raise DataError(f"the groups are too large to fill all of {', '.join(fractions)}: lower the number of parts")

@@ -214,7 +214,7 @@ def _near(sets, index, group, threshold, block=BLOCK):
             jaccard = common / (both[few] - common)
             found.append(np.column_stack([low[few], high[few], jaccard])[jaccard >= threshold])
     pairs = pd.DataFrame(np.concatenate(found), columns=["first", "second", "jaccard"])
-    pairs = pairs.drop_duplicates().sort_values(["first", "second"], ignore_index=True)
+    pairs = pairs.drop_duplicates().sort_values(["first", "second"], kind="stable", ignore_index=True)
     return pairs.astype({"first": int, "second": int})
 
 
@@ -322,7 +322,7 @@ def clean_dask(frame, threshold=0.7, n=5):
         counts = dask.delayed(_count_more)(counts, part, n)
     tokens = live.map_partitions(_with_tokens, counts, threshold, n, meta=live._meta.assign(token=0)).shuffle("token")
     near = tokens.map_partitions(_with_relatives, threshold, n, meta=live._meta).compute()
-    near = near.drop_duplicates("position").sort_values("position")
+    near = near.drop_duplicates("position").sort_values("position", kind="stable")
     gone = near["position"][near_repeats(near, threshold, n)].tolist()
     return rows.assign(reason=rows["reason"].mask(rows["position"].isin(gone), "near repeat"))
 
@@ -334,7 +334,7 @@ def _keyed(rows):
 
 def _all_but_near(rows):
     """The reasons of rows that have all rows of their keys with them."""
-    rejected = cleaning.funnel(rows.sort_values("position").set_index("position"), STEPS)[1]
+    rejected = cleaning.funnel(rows.sort_values("position", kind="stable").set_index("position"), STEPS)[1]
     reason = rejected["reason"].reindex(rows["position"], fill_value="").to_numpy()
     return rows.drop(columns="key").assign(reason=reason)
 

@@ -37,7 +37,7 @@ def scripts(texts):
     """
     joined = "".join(texts)
     counts = pd.Series({name: len(re.findall(f"[{letters}]", joined)) for name, letters in SCRIPTS.items()})
-    return counts[counts > 0].sort_values(ascending=False) / max(counts.sum(), 1)
+    return counts[counts > 0].sort_values(ascending=False, kind="stable") / max(counts.sum(), 1)
 
 
 def language(texts):

@@ -44,7 +44,7 @@ def turned(errors, share, vectors, rng):
     """True for the rows whose label is to be turned: drawn, or the nearest to one row drawn."""
     place = rng.permutation(len(vectors))
     if errors == "in one cluster":
-        place = np.argsort(np.argsort(-(vectors @ vectors[place.argmin()]), kind="stable"))
+        place = np.argsort(np.argsort(-(vectors @ vectors[place.argmin()]), kind="stable"), kind="stable")
     return place < round(share * len(vectors))
 
 

@@ -277,7 +277,7 @@ def glossary_body(glossary, uses):
     uses : {term: [(label, address)]}
     """
     rows = []
-    for row in glossary.sort_values("english", key=lambda column: column.str.lower()).itertuples():
+    for row in glossary.sort_values("english", kind="stable", key=lambda column: column.str.lower()).itertuples():
         links = " ".join(f'<a href="{address}">{label}</a>' for label, address in uses.get(row.english, []))
         cells = html.escape(row.english), html.escape(row.chinese), html.escape(row.meaning)
         rows.append(
