@@ -1,6 +1,5 @@
 """Preprocess: bring texts to one form, and remove rows by named rules, keeping every removed row and its reason."""
 
-import contextlib
 import html
 import re
 import unicodedata
@@ -9,30 +8,50 @@ import pandas as pd
 
 # joiners and direction marks act on Hebrew, Arabic and Indian letters and on emoji: after those they stay
 ACTED_ON = "\u0590-\u0fff\ufb1d-\ufdff\ufe70-\ufefc\u2190-\u21ff\u2600-\u27bf\u2b00-\u2bff\ufe0f\U0001f300-\U0001faff"
-# control characters but tab and newline, zero-width characters, byte-order marks, soft hyphens
+# control characters but tab and newline, zero-width characters, byte-order marks, soft hyphens, direction brackets
 INVISIBLE = re.compile(
-    f"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u00ad\u200b\u202a-\u202e\u2060\ufeff]|(?<![{ACTED_ON}])[\u200c-\u200f]"
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u00ad\u180e\u200b\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"
+    f"|(?<![{ACTED_ON}])[\u061c\u200c-\u200f]"
 )
 # marks that Unicode sorts by class, which takes quadratic time: its stream-safe form (UAX 15, §13) parts every thirty
 MARKS = "".join(chr(code) for code in range(0x300, 0x1F000) if unicodedata.combining(chr(code)))
 THIRTY = re.compile(f"([{MARKS}]{{30}})(?=[{MARKS}])")
 
 
+# a number that may be too long for Python: of more than eight digits it names no character, and eight say so too
+ENTITY = re.compile(r"(?<=&#)0*(\d{1,8})\d*", re.ASCII)
+ROUNDS = 20  # entities escaped more often than this are no text that somebody wrote
+
+
 def normalise(text):
     """One form for each text: HTML entities resolved, invisible characters out, Unicode NFKC, white space single.
 
-    >>> normalise(" Tom &amp; Ｊｅｒｒｙ\u200b \\n very　good ")
+    returns : str that stays as it is when it is normalised again: entities are resolved however often they were
+              escaped; where ROUNDS do not do, the text loses its ampersands
+
+    >>> normalise(" Tom &amp;amp; Ｊｅｒｒｙ\u200b \\n very　good ")
     'Tom & Jerry very good'
     """
-    with contextlib.suppress(ValueError):  # a numeric entity of more than 4,300 digits
-        text = html.unescape(text)
+    for left in range(2 * ROUNDS, 0, -1):
+        before, text = text, _normalised(text if left > ROUNDS else text.replace("&", ""))
+        if text == before:
+            break
+    return text
+
+
+def _normalised(text):
+    text = html.unescape(ENTITY.sub(r"\1", text))
     text = THIRTY.sub("\\1\u034f", INVISIBLE.sub("", text))
     text = unicodedata.normalize("NFKC", text)
     return " ".join(text.split())
 
 
-# a run of address characters with a known ending; the look-behind keeps the search linear on long runs without one
-ADDRESS = re.compile(r"(?<![\w./:?=&%~-])[\w./:?=&%~-]*\.(?:com|cn|net|html?)\b[\w./:?=&%~-]*", re.ASCII)
+# a run of address characters with a protocol, www. or a known ending; the look-behind keeps the search linear
+ADDRESS = re.compile(
+    r"(?<![\w./:?=&%#+@~-])[\w./:?=&%#+@~-]*"
+    r"(?:https?://|\bwww\.|\.(?:com|cn|net|org|edu|gov|info|io|tv|uk|hk|tw|jp|html?)\b)[\w./:?=&%#+@~-]*",
+    re.ASCII | re.IGNORECASE,
+)
 
 
 def empty(text):
@@ -52,12 +71,15 @@ def link(text):
 
 
 def menu(text):
-    """A web page's menu: eight short words or more between spaces, no sentence among them."""
+    """A web page's menu: eight short words or more between spaces, no sentence among them.
+
+    Chinese cut into words is none: it has words of one character, such as 的, 很 and 了.
+    """
     words = text.split()
     han = sum("\u4e00" <= c <= "\u9fff" for c in text)
-    return (
-        len(words) >= 8 and han > len(text) / 2 and max(map(len, words)) <= 6 and not re.search(r"[,.!?，。！？]", text)
-    )
+    lengths = set(map(len, words))
+    short = len(words) >= 8 and min(lengths) >= 2 and max(lengths) <= 6
+    return short and han > len(text) / 2 and not re.search(r"[,.!?，。！？]", text)
 
 
 def repeated(text):
