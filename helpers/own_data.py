@@ -10,6 +10,7 @@ import io
 import json
 import re
 import tempfile
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ def read(path, text_column="text", label_column="label"):
 
     path    : CSV (comma, semicolon or tab), TSV, JSONL, Parquet or Excel (first sheet), in UTF-8, UTF-16, GB18030,
               Latin-1 or another common encoding
-    labels  : become strings without white space at the ends; "None" and "NA" are labels like others
+    labels  : become strings in the form of `cleaning.normalise`; "None" and "NA" are labels like others
     errors  : DataError, one sentence that names the culprit and what would be right: no such file, unknown ending, file
               empty or unreadable, no such column, empty texts or labels, fewer than 50 rows or more than a million, one
               label or more than fifty, a label with fewer than five rows
@@ -54,7 +55,7 @@ def read(path, text_column="text", label_column="label"):
             )
     if not ROWS[0] <= len(frame) <= ROWS[1]:
         raise DataError(f"{path.name} has {len(frame):,} rows: {ROWS[0]} to {ROWS[1]:,} are right")
-    frame = frame.astype(str).assign(label=frame["label"].astype(str).str.strip())
+    frame = frame.astype(str).assign(label=frame["label"].astype(str).map(cleaning.normalise))
     check_labels(frame["label"], f"{path.name}, column {label_column!r}")
     return frame
 
@@ -168,7 +169,10 @@ def language(texts):
 
 
 def prepare(texts, masked):
-    """Texts as the model reads them, in training and later: normalised, personal data masked if wanted; a list."""
+    """Texts as the model reads them, in training and later: normalised, then personal data masked if wanted; a list.
+
+    Masking comes last. What comes out stays as it is when it is normalised or prepared again.
+    """
     plain = [cleaning.normalise(text) for text in texts]
     return [privacy.mask(text) for text in plain] if masked else plain
 
@@ -210,12 +214,30 @@ def recommend(n_rows, n_pool, n_labels):
 # ---- models as files ------------------------------------------------------------------------------------------------
 
 
+def _marks():
+    """Vowel signs and marks of all scripts, to stand in a character class; without those of emoji and of presentation."""
+    codes = [*range(0x300, 0x20D0), *range(0x20F1, 0xFE00), *range(0xFE20, 0x1F000)]
+    return "".join(chr(code) for code in codes if unicodedata.category(chr(code))[0] == "M")
+
+
+# two characters or more, as scikit-learn has it, but with the marks and joiners that \w does not know: whole words in
+# the scripts of India and its neighbours
+WORD = rf"\w[\w\u200c\u200d{_marks()}]+"
+
+
 def vectoriser(units, most=50_000):
-    """TF-IDF as in `probe.tfidf`, of the commonest terms; units "en" counts words and pairs, "zh" characters."""
+    """TF-IDF as in `probe.tfidf`, of the commonest terms; units "en" counts words and pairs, "zh" characters.
+
+    Words are those of `probe.tfidf` in English, and whole in scripts that write vowels as marks, too.
+    """
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     return TfidfVectorizer(
-        analyzer={"en": "word", "zh": "char"}[units], ngram_range=(1, 2), sublinear_tf=True, max_features=most
+        analyzer={"en": "word", "zh": "char"}[units],
+        token_pattern=WORD,
+        ngram_range=(1, 2),
+        sublinear_tf=True,
+        max_features=most,
     )
 
 
@@ -270,7 +292,9 @@ def _encoder_scores(model, about, texts):
 def _tfidf_scores(model, about, texts, size=256):
     from sklearn.feature_extraction.text import CountVectorizer
 
-    counter = CountVectorizer(analyzer=about["analyzer"], ngram_range=(1, 2), vocabulary=about["terms"])
+    counter = CountVectorizer(
+        analyzer=about["analyzer"], token_pattern=WORD, ngram_range=(1, 2), vocabulary=about["terms"]
+    )
     found, scores = counter.transform(texts).astype("float32"), [np.empty((0, len(about["classes"])))]
     for start in range(0, len(texts), size):
         rows = found[start : start + size]
