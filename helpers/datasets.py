@@ -69,9 +69,9 @@ BESIDE_LETTERS = re.compile(r"[\W_]+")
 def text_key(text):
     """What is left of a text when case, width, white space and the punctuation that only parts or tunes do not count.
 
-    counts  : letters with their vowel signs and tone marks, digits, emoji, signs (+ < = ° € ★ # % & @) but ~; between two
-              digits any punctuation (1.5, 3:0, 1/2, 8-10); before a number a hyphen (-5), unless a letter or digit
-              stands before it (covid-19). A dash that counts becomes a minus sign, whatever its length
+    counts  : letters with their vowel signs and tone marks, digits, emoji, signs (+ < = ° € ★ # % & @) but not ~;
+              between two digits any punctuation (1.5, 3:0, 1/2, 8-10); before a number a hyphen (-5), unless a letter
+              or digit stands before it (covid-19). A dash that counts becomes a minus sign, whatever its length
     not     : faces of punctuation such as :), and what nobody sees, such as the joiners within an emoji
     returns : str, its own key; of a text of punctuation alone the NFKC form, so that "！！" and "…" stay apart
 
@@ -94,7 +94,7 @@ def _saying(found):
 
 @lru_cache(maxsize=1 << 12)
 def _counting(run, first, after_digit, before_digit):
-    """What counts of a run of characters that are no letters or digits: a mark with what it stands on, signs, dashes."""
+    """What counts of a run of characters that are no letters or digits; a mark counts with what it stands on."""
     kept, on_letter, joins = [], not first, not first  # joins: a hyphen here would stand in a word, or in a dash
     for i, character in enumerate(run):
         kind = unicodedata.category(character)

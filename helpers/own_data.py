@@ -215,7 +215,7 @@ def recommend(n_rows, n_pool, n_labels):
 
 
 def _marks():
-    """Vowel signs and marks of all scripts, to stand in a character class; without those of emoji and of presentation."""
+    """Vowel signs and marks of all scripts but those of emoji, to stand in a character class."""
     codes = [*range(0x300, 0x20D0), *range(0x20F1, 0xFE00), *range(0xFE20, 0x1F000)]
     return "".join(chr(code) for code in codes if unicodedata.category(chr(code))[0] == "M")
 
@@ -232,13 +232,13 @@ def vectoriser(units, most=50_000):
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    return TfidfVectorizer(
-        analyzer={"en": "word", "zh": "char"}[units],
-        token_pattern=WORD,
-        ngram_range=(1, 2),
-        sublinear_tf=True,
-        max_features=most,
-    )
+    return TfidfVectorizer(**_terms({"en": "word", "zh": "char"}[units]), sublinear_tf=True, max_features=most)
+
+
+def _terms(analyzer):
+    """How a text is cut into terms, for scikit-learn's vectorisers."""
+    words = {"token_pattern": WORD} if analyzer == "word" else {}
+    return {"analyzer": analyzer, "ngram_range": (1, 2)} | words
 
 
 def tfidf_network(fitted, classifier):
@@ -292,9 +292,7 @@ def _encoder_scores(model, about, texts):
 def _tfidf_scores(model, about, texts, size=256):
     from sklearn.feature_extraction.text import CountVectorizer
 
-    counter = CountVectorizer(
-        analyzer=about["analyzer"], token_pattern=WORD, ngram_range=(1, 2), vocabulary=about["terms"]
-    )
+    counter = CountVectorizer(**_terms(about["analyzer"]), vocabulary=about["terms"])
     found, scores = counter.transform(texts).astype("float32"), [np.empty((0, len(about["classes"])))]
     for start in range(0, len(texts), size):
         rows = found[start : start + size]

@@ -36,7 +36,9 @@ CALL = re.compile(r"(?<![a-z])(?:(?:tele|cell|mobile)?phone|tel|mobile|mob|cell|
 # what makes it a part of something else: a few more digits (a hash, a product code), the ending of a file, a unit
 CODE = re.compile(r"(?<!\d)\d{1,4}(?!\d)", re.ASCII)
 EXTENDED = re.compile(r"(?:ext|x)\d{1,5}", re.ASCII | re.IGNORECASE)
-FILE = re.compile(r"\w*\.(?:jpe?g|png|gif|webp|pdf|docx?|xlsx?|pptx?|zip|rar|exe|apk|mp[34]|avi|mov|txt|csv|html?)\b", re.I)
+FILE = re.compile(
+    r"\w*\.(?:jpe?g|png|gif|webp|pdf|docx?|xlsx?|pptx?|zip|rar|exe|apk|mp[34]|avi|mov|txt|csv|html?)\b", re.I
+)
 UNIT = re.compile(r"(?:rmb|cny|usd|eur|gbp|hkd|jpy|[kmgt]?i?bytes?|[kmgt]i?b|[kmg]?hz|km|kg|mm|cm|ms)", re.IGNORECASE)
 UUID = re.compile(r"(?<!\w)[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?!\w)", re.ASCII | re.IGNORECASE)
 
@@ -48,7 +50,9 @@ CARD = re.compile(
     re.ASCII,
 )
 # Visa's old cards, Diners and short ones of Maestro; so few digits stand in one piece or, of Diners, as 4, 6 and 4
-SHORT_CARD = re.compile(r"4\d{12}|3(?:0[0-5]|095|[689]\d)\d{11}|(?:50(?:18|20|38)|5893|6304|6759|676[1-3])\d{8,10}", re.ASCII)
+SHORT_CARD = re.compile(
+    r"4\d{12}|3(?:0[0-5]|095|[689]\d)\d{11}|(?:50(?:18|20|38)|5893|6304|6759|676[1-3])\d{8,10}", re.ASCII
+)
 
 
 def find(texts, regions=REGIONS):
@@ -149,7 +153,7 @@ def _touched(text, start, end):
 
 
 def _stands_free(text, start, end):
-    """Whether a number is one of its own though a letter or a point touches it, and no part of a code, name or price."""
+    """Whether a number that a letter or a point may touch is one of its own, no part of a code, file name or price."""
     if text[start - 1 : start] == "." and text[start - 2 : start - 1].isdecimal():
         return bool(re.search(r"(?<![\w.$¥£€])[1-9]\d?\.$", text[max(start - 4, 0) : start], re.ASCII))
     if not _touched(text, start, end):
