@@ -20,7 +20,7 @@ THIRTY = re.compile(f"([{MARKS}]{{30}})(?=[{MARKS}])")
 
 # a number that may be too long for Python: of more than eight digits it names no character, and eight say so too
 ENTITY = re.compile(r"(?<=&#)0*(\d{1,8})\d*", re.ASCII)
-ROUNDS = 50  # entities escaped more often than this are no text that somebody wrote
+ROUNDS = 20  # entities escaped more often than this are no text that somebody wrote
 
 
 def normalise(text):

@@ -7,6 +7,7 @@ and the sha256 of the file. `data/build.py` rebuilds each from the package it ca
 import hashlib
 import re
 import unicodedata
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -55,16 +56,62 @@ def load(name):
     return frame.rename_axis("row")
 
 
-def text_key(text):
-    """What is left of a text when case, width, punctuation and white space do not count.
+# signs that Unicode sorts with the punctuation although they say something, and the skin tones of emoji
+SAYING = frozenset("#%&@\u066a\u2030\u2031\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff")
+HYPHENS = "-\u2010\u2012\u2013"  # what stands for a minus; a longer dash does so between digits only
+# variation selectors: marks that show nothing themselves
+SELECTORS = re.compile("[\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+BESIDE_LETTERS = re.compile(r"[\W_]+")
 
-    A text of punctuation alone keeps its NFKC form, so that "！！" and "…" do not fall together.
+
+def text_key(text):
+    """What is left of a text when case, width, white space and the punctuation that only parts or tunes do not count.
+
+    counts  : letters with their vowel signs and tone marks, digits, emoji, signs (+ < = ° € ★ # % & @) but not ~;
+              between two digits any punctuation (1.5, 3:0, 1/2, 8-10); before a number a hyphen (-5), unless a letter
+              or digit stands before it (covid-19). A dash that counts becomes a minus sign, whatever its length
+    not     : faces of punctuation such as :), and what nobody sees, such as the joiners within an emoji
+    returns : str, its own key; of a text of punctuation alone the NFKC form, so that "！！" and "…" stay apart
 
     >>> text_key("很 好！"), text_key("ＯＫ, fine"), text_key("！！")
     ('很好', 'okfine', '!!')
+    >>> text_key("-5 °C: 1.5 points, covid-19"), text_key("की") == text_key("का")
+    ('−5°c1.5pointscovid19', False)
     """
     folded = unicodedata.normalize("NFKC", text).lower()
-    return re.sub(r"[\W_]+", "", folded) or folded.strip()
+    # again, for what comes together: j and a caron are one letter, J and a caron are none
+    return unicodedata.normalize("NFKC", BESIDE_LETTERS.sub(_saying, folded)) or folded.strip()
+
+
+def _saying(found):
+    """What counts of a run without letters and digits."""
+    text, (start, end) = found.string, found.span()
+    after_digit, before_digit = text[start - 1 : start].isdecimal(), text[end : end + 1].isdecimal()
+    return _counting(found[0], start == 0, after_digit, before_digit)
+
+
+@lru_cache(maxsize=1 << 12)
+def _counting(run, first, after_digit, before_digit):
+    """What counts of a run of characters that are no letters or digits; a mark counts with what it stands on."""
+    kept, on_letter, joins = [], not first, not first  # joins: a hyphen here would stand in a word, or in a dash
+    for i, character in enumerate(run):
+        kind = unicodedata.category(character)
+        if kind == "Cf" or SELECTORS.match(character):
+            continue
+        mark, dash = kind[0] == "M", kind == "Pd"
+        minus = dash and before_digit and (after_digit or (i == len(run) - 1 and character in HYPHENS and not joins))
+        if mark:
+            counts = on_letter
+        elif kind in ("Zs", "Zl", "Zp", "Cc"):
+            counts = False
+        elif kind[0] == "P" or kind == "Sk" or character == "~":
+            counts = character in SAYING or minus or (after_digit and before_digit)
+        else:
+            counts = True
+        if counts:
+            kept.append("\u2212" if minus else character)
+        on_letter, joins = counts, dash or (mark and joins)
+    return "".join(kept)
 
 
 def _components(frame, group):

@@ -60,9 +60,48 @@ def near_repeats(frame, threshold=0.7, n=5):
 
     A cluster of copies costs no more than its size: members are compared with the row that stays for them alone.
     """
+    return pd.Series(_stays(frame, threshold, n) != np.arange(len(frame)), index=frame.index)
+
+
+def _stays(frame, threshold, n):
+    """Of each row the position of the earliest row near it that stays, its own where it stays itself."""
     sets = _sets(frame["text"].tolist(), threshold, n)
-    leader = _leaders(sets, _index(sets, threshold), threshold)
-    return pd.Series(leader != np.arange(len(frame)), index=frame.index)
+    return _leaders(sets, _index(sets, threshold), threshold)
+
+
+NEAR_CONFLICT, NEAR_REPEAT = "near repeat, other label", "near repeat"
+
+
+def near_reasons(frame, threshold=0.7, n=5):
+    """Reason of each row that `near_repeats` names, "" of the others: whether the row that stays has its label or not.
+
+    A row with the other label may be right: one "not" makes a near repeat of the opposite. So read these rows.
+
+    >>> texts = ["我会向朋友和家人推荐这家酒店", "我不会向朋友和家人推荐这家酒店", "我会向朋友和家人推荐这家酒店的"]
+    >>> near_reasons(pd.DataFrame({"text": texts, "label": ["+", "-", "+"]}), 0.6, 2).tolist()
+    ['', 'near repeat, other label', 'near repeat']
+    """
+    first = _stays(frame, threshold, n)
+    label = frame["label"].to_numpy()
+    reason = np.where(label == label[first], NEAR_REPEAT, NEAR_CONFLICT)
+    return pd.Series(np.where(first == np.arange(len(frame)), "", reason), frame.index)
+
+
+def near_steps(threshold=0.7, n=5):
+    """The last two steps of `clean`, for `cleaning.funnel`: near repeats with another label, then those with the same.
+
+    The first step compares the texts for both.
+    """
+    found = []
+
+    def conflict(rows):
+        found[:] = [near_reasons(rows, threshold, n)]
+        return found[0] == NEAR_CONFLICT
+
+    def repeat(rows):
+        return found[0][found[0] != NEAR_CONFLICT] == NEAR_REPEAT
+
+    return {NEAR_CONFLICT: conflict, NEAR_REPEAT: repeat}
 
 
 def families(frame, threshold=0.7, n=5):
@@ -242,7 +281,7 @@ def _leaders(sets, index, threshold):
         middle = rows[len(rows) // 2]
         solve(index[:, row < middle])
         index = index[:, leader[row] == row]
-        near = _near(sets, index, index[1] >= middle, threshold)
+        near = _near(sets, index, index[1] >= middle, threshold).drop_duplicates("second")  # the earliest row near it
         leader[near["second"]] = near["first"]
         solve(index[:, (index[1] >= middle) & (leader[index[1]] == index[1])])
 
@@ -257,13 +296,15 @@ STEPS |= {"label conflict": conflicts, "exact repeat": repeats}
 def clean(frame, threshold=0.7, n=5):
     """The course's cleaning from end to end: normalise, quality rules, label conflicts, exact and near repeats.
 
+    Personal data are masked before (`own_data.prepare`) or after: the normal form exposes nothing that was masked.
+
     frame     : columns text, label; row ids in the index
     threshold : least Jaccard overlap of character n-grams at which a later row counts as a near repeat
     returns   : (kept, rejected, table) as `cleaning.funnel` does; conflicts go before repeats, because a repeat that is
-                dropped takes its label along and the conflict can no longer be seen
+                dropped takes its label along and the conflict can no longer be seen. Of near repeats the first stays
+                and a later one with another label goes with a reason of its own, see `near_reasons`
     """
-    steps = STEPS | {"near repeat": lambda rows: near_repeats(rows, threshold, n)}
-    return cleaning.funnel(_normalised(frame), steps)
+    return cleaning.funnel(_normalised(frame), STEPS | near_steps(threshold, n))
 
 
 def _normalised(frame):
@@ -316,15 +357,18 @@ def clean_dask(frame, threshold=0.7, n=5):
     frame = frame.assign(position=frame.assign(position=1)["position"].cumsum() - 1)
     rows = frame.map_partitions(_keyed, meta=_keyed(frame._meta)).shuffle("key")
     rows = rows.map_partitions(_all_but_near, meta=_all_but_near(rows._meta)).persist()
-    live = rows[rows["reason"] == ""][["position", "text"]]
+    live = rows[rows["reason"] == ""][["position", "text", "label"]]
     counts = 0
     for part in live.to_delayed():
         counts = dask.delayed(_count_more)(counts, part, n)
     tokens = live.map_partitions(_with_tokens, counts, threshold, n, meta=live._meta.assign(token=0)).shuffle("token")
     near = tokens.map_partitions(_with_relatives, threshold, n, meta=live._meta).compute()
     near = near.drop_duplicates("position").sort_values("position", kind="stable")
-    gone = near["position"][near_repeats(near, threshold, n)].tolist()
-    return rows.assign(reason=rows["reason"].mask(rows["position"].isin(gone), "near repeat"))
+    reason = near_reasons(near, threshold, n)
+    for name in (NEAR_CONFLICT, NEAR_REPEAT):
+        gone = near["position"][reason == name].tolist()
+        rows = rows.assign(reason=rows["reason"].mask(rows["position"].isin(gone), name))
+    return rows
 
 
 def _keyed(rows):

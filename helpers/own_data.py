@@ -8,6 +8,7 @@ import contextlib
 import json
 import re
 import tempfile
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +63,10 @@ def language(texts):
 
 
 def prepare(texts, masked):
-    """Texts as the model reads them, in training and later: normalised, personal data masked if wanted; a list."""
+    """Texts as the model reads them, in training and later: normalised, then personal data masked if wanted; a list.
+
+    Masking comes last. What comes out stays as it is when it is normalised or prepared again.
+    """
     plain = [cleaning.normalise(text) for text in texts]
     return [privacy.mask(text) for text in plain] if masked else plain
 
@@ -104,13 +108,31 @@ def recommend(n_rows, n_pool, n_labels):
 # ---- models as files ------------------------------------------------------------------------------------------------
 
 
+def _marks():
+    """Vowel signs and marks of all scripts but those of emoji, to stand in a character class."""
+    codes = [*range(0x300, 0x20D0), *range(0x20F1, 0xFE00), *range(0xFE20, 0x1F000)]
+    return "".join(chr(code) for code in codes if unicodedata.category(chr(code))[0] == "M")
+
+
+# two characters or more, as scikit-learn has it, but with the marks and joiners that \w does not know: whole words in
+# the scripts of India and its neighbours
+WORD = rf"\w[\w\u200c\u200d{_marks()}]+"
+
+
 def vectoriser(units, most=50_000):
-    """TF-IDF as in `probe.tfidf`, of the commonest terms; units "en" counts words and pairs, "zh" characters."""
+    """TF-IDF as in `probe.tfidf`, of the commonest terms; units "en" counts words and pairs, "zh" characters.
+
+    Words are those of `probe.tfidf` in English, and whole in scripts that write vowels as marks, too.
+    """
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    return TfidfVectorizer(
-        analyzer={"en": "word", "zh": "char"}[units], ngram_range=(1, 2), sublinear_tf=True, max_features=most
-    )
+    return TfidfVectorizer(**_terms({"en": "word", "zh": "char"}[units]), sublinear_tf=True, max_features=most)
+
+
+def _terms(analyzer):
+    """How a text is cut into terms, for scikit-learn's vectorisers."""
+    words = {"token_pattern": WORD} if analyzer == "word" else {}
+    return {"analyzer": analyzer, "ngram_range": (1, 2)} | words
 
 
 def tfidf_network(fitted, classifier):
@@ -164,7 +186,7 @@ def _encoder_scores(model, about, texts):
 def _tfidf_scores(model, about, texts, size=256):
     from sklearn.feature_extraction.text import CountVectorizer
 
-    counter = CountVectorizer(analyzer=about["analyzer"], ngram_range=(1, 2), vocabulary=about["terms"])
+    counter = CountVectorizer(**_terms(about["analyzer"]), vocabulary=about["terms"])
     found, scores = counter.transform(texts).astype("float32"), [np.empty((0, len(about["classes"])))]
     for start in range(0, len(texts), size):
         rows = found[start : start + size]

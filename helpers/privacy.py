@@ -19,17 +19,39 @@ NARROW |= dict.fromkeys(map(ord, "\u00a0\u2009\u200b\u202f\u3000\ufeff"), " ")
 
 EMAIL = re.compile(r"(?<![\w+%-])\w[\w.+%-]{0,63}@(?:[a-z0-9-]{1,63}\.){1,8}[a-z]{2,24}", re.ASCII | re.IGNORECASE)
 QQ = re.compile(r"(?<![a-z])qq(?:号码?|群)?[是为 :]{0,3}([1-9]\d{4,10})(?!\d|\.\d)", re.ASCII | re.IGNORECASE)
-# digits that no letter, decimal point or currency sign makes a part of something else
-GROUP = re.compile(r"(?<![A-Za-z\d$¥£€])(?<!\d\.)\d+[Xx]?(?![A-Za-z\d%])(?!\.\d)", re.ASCII)
-NUMBER = re.compile(r"(?<![A-Za-z\d$¥£€])(?<!\d\.)[(+]{0,2}\d[\d ()./+-]{5,}\d(?![A-Za-z\d%])", re.ASCII)
+# digits that no decimal point or currency sign makes a part of something else
+GROUP = re.compile(r"(?<![\d$¥£€])\d+[Xx]?(?![\d%])(?!\.\d)", re.ASCII)
+APART = re.compile(r"(?<![A-Za-z\d$¥£€])(?<!\d\.)[(+]{0,2}\d[\d ()./+-]{5,}\d(?![A-Za-z\d%])", re.ASCII)
+NUMBER = re.compile(r"(?<![\d$¥£€])(?<!\d\.)[(+]{0,2}\d[\d ()./+-]{5,}\d(?![\d%])", re.ASCII)
 EXTENSION = re.compile(r"(?<=\d{8})-(?=\d{1,5}$)", re.ASCII)
 DECIMAL = re.compile(r"\d+\.\d+", re.ASCII)
 # libphonenumber takes any ten digits that begin with an area code; in China one dials, and writes, a 0 before it
 CHINESE = re.compile(r"0(?:10|2\d|[3-9]\d\d)[2-8]\d{6,7}|1[3-9]\d{9}|[48]00\d{7}|(?:00)?86\d{10,11}", re.ASCII)
+MOBILE = re.compile(r"(?:(?:00)?86)?1[3-9]\d{9}", re.ASCII)
+LISTED = re.compile(r"[1-9]\d?\.(?=1[3-9]\d{9}$)", re.ASCII)  # a mobile number behind that of its line: 3.138…
+
+# ---- letters that touch a number ----
+LETTER = re.compile("[A-Za-z]")
+CALL = re.compile(r"(?<![a-z])(?:(?:tele|cell|mobile)?phone|tel|mobile|mob|cell|call|fax)$", re.IGNORECASE)
+# what makes it a part of something else: a few more digits (a hash, a product code), the ending of a file, a unit
+CODE = re.compile(r"(?<!\d)\d{1,4}(?!\d)", re.ASCII)
+EXTENDED = re.compile(r"(?:ext|x)\d{1,5}", re.ASCII | re.IGNORECASE)
+FILE = re.compile(
+    r"\w*\.(?:jpe?g|png|gif|webp|pdf|docx?|xlsx?|pptx?|zip|rar|exe|apk|mp[34]|avi|mov|txt|csv|html?)\b", re.I
+)
+UNIT = re.compile(r"(?:rmb|cny|usd|eur|gbp|hkd|jpy|[kmgt]?i?bytes?|[kmgt]i?b|[kmg]?hz|km|kg|mm|cm|ms)", re.IGNORECASE)
+UUID = re.compile(r"(?<!\w)[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?!\w)", re.ASCII | re.IGNORECASE)
 
 IDENTITY = re.compile(r"[1-9]\d{5}(?:18|19|20)\d{9}[\dXx]", re.ASCII)
-CARD = re.compile(  # UnionPay and its forerunner, Visa, Mastercard, JCB, American Express
-    r"62\d{14,17}|9558\d{15}|(?:4\d|5[1-5]|2[2-7]|35)\d{14}|3[47]\d{13}", re.ASCII
+CARD = re.compile(
+    r"62\d{14,17}|9558\d{15}"  # UnionPay and its forerunner
+    r"|4\d{15}(?:\d{3})?|(?:5[1-5]|2[2-7]|35)\d{14}|3[47]\d{13}"  # Visa; Mastercard, JCB; American Express
+    r"|(?:6011|64[4-9]\d|65\d\d)\d{12,15}|(?:50(?:18|20|38)|5893|6304|6759|676[1-3])\d{11,15}",  # Discover; Maestro
+    re.ASCII,
+)
+# Visa's old cards, Diners and short ones of Maestro; so few digits stand in one piece or, of Diners, as 4, 6 and 4
+SHORT_CARD = re.compile(
+    r"4\d{12}|3(?:0[0-5]|095|[689]\d)\d{11}|(?:50(?:18|20|38)|5893|6304|6759|676[1-3])\d{8,10}", re.ASCII
 )
 
 
@@ -73,7 +95,7 @@ def mask(text, regions=REGIONS):
 
 def _spans(text, regions):
     """(kind, start, end) without overlaps, in reading order."""
-    narrow = text.translate(NARROW)
+    narrow = UUID.sub("_" * 36, text.translate(NARROW))
     proposed = [*_emails(narrow), *_numbers(narrow), *_phones(narrow, regions)]
     proposed += [("qq", *match.span(1)) for match in QQ.finditer(narrow)]
     taken, free = [], bytearray(b"\1" * len(text))
@@ -99,24 +121,49 @@ def _numbers(text):
     """Numbers with a check digit: one group of digits, or several of three or more with a space or dash between."""
     groups = [match.span() for match in GROUP.finditer(text)]
     for i, (first, _) in enumerate(groups):
-        number, begin, stop = "", 0, 0
+        pieces, stop = [], 0
         for start, end in groups[i : i + 7]:
-            if number and (text[stop:start] not in (" ", "-") or stop - begin < 3):
+            if pieces and (text[stop:start] not in (" ", "-") or len(pieces[-1]) < 3):
                 break
-            number, begin, stop = number + text[start:end], start, end
-            if kind := _kind(number):
-                yield kind, first, end
+            pieces, stop = [*pieces, text[start:end]], end
+            x = len(text[start:end]) - len(text[start:end].rstrip("Xx"))  # the check digit 10, or the letter behind
+            for last in dict.fromkeys([end, end - x]):
+                kind = _kind([*pieces[:-1], text[start:last]])
+                if kind and _stands_free(text, first, last) and (kind == "id" or text[first - 1 : first] != "."):
+                    yield kind, first, last
 
 
-def _kind(number):
-    """What a number of digits is by its check digit: "id", "card" or None."""
-    from stdnum import luhn
+def _kind(pieces):
+    """What a number in pieces is by its check digit: "id", "card" or None."""
+    from stdnum import ean, luhn
 
+    number = "".join(pieces)
     if IDENTITY.fullmatch(number) and _is_identity(number.upper()):
         return "id"
     if CARD.fullmatch(number) and luhn.is_valid(number):
         return "card"
+    if SHORT_CARD.fullmatch(number) and luhn.is_valid(number) and list(map(len, pieces)) in ([len(number)], [4, 6, 4]):
+        return None if len(number) < 14 and ean.is_valid(number) else "card"  # goods have twelve or thirteen digits too
     return None
+
+
+def _touched(text, start, end):
+    """Whether a letter stands right before or behind."""
+    return bool(LETTER.fullmatch(text[start - 1 : start]) or LETTER.fullmatch(text[end : end + 1]))
+
+
+def _stands_free(text, start, end):
+    """Whether a number that a letter or a point may touch is one of its own, no part of a code, file name or price."""
+    if text[start - 1 : start] == "." and text[start - 2 : start - 1].isdecimal():
+        return bool(re.search(r"(?<![\w.$¥£€])[1-9]\d?\.$", text[max(start - 4, 0) : start], re.ASCII))
+    if not _touched(text, start, end):
+        return True
+    before = re.search(r"\w*$", text[max(start - 64, 0) : start], re.ASCII)[0]
+    behind = text[end : end + 64]
+    after = re.match(r"\w*", behind, re.ASCII)[0]
+    if CODE.search(before) or (CODE.search(after) and not EXTENDED.fullmatch(after)):
+        return False
+    return not (UNIT.fullmatch(before) or UNIT.fullmatch(after) or FILE.match(behind))
 
 
 def _is_identity(number):
@@ -141,16 +188,26 @@ def _is_identity(number):
 def _phones(text, regions):
     from phonenumbers import Leniency, PhoneNumberMatcher
 
-    for number in NUMBER.finditer(text):
-        if DECIMAL.fullmatch(number[0]):
+    apart = [number.span() for number in APART.finditer(text)]
+    touched = [number.span() for number in NUMBER.finditer(text) if _touched(text, *number.span())]
+    for start, end in dict.fromkeys(apart + touched):
+        if DECIMAL.fullmatch(text, start, end):
+            listed = LISTED.match(text, start, end)
+            if not listed:
+                continue
+            start = listed.end()
+        if not _stands_free(text, start, end):
             continue
-        written = EXTENSION.sub("x", number[0])
+        known = not _touched(text, start, end) or CALL.search(text, max(start - 16, 0), start)
+        written = EXTENSION.sub("x", text[start:end])
         for region in regions:
             leniency = Leniency.VALID if region == "CN" else Leniency.STRICT_GROUPING
             for match in PhoneNumberMatcher(written, region, leniency=leniency):
-                if _is_written_as_phone(match.raw_string, region):
-                    aside = match.raw_string.startswith("(") and ")" not in match.raw_string
-                    yield "phone", number.start() + match.start + aside, number.start() + match.end
+                number = match.raw_string
+                bare = number.split("x")[0]  # without an extension
+                if _is_written_as_phone(number, region) and (known or not bare.isdigit() or MOBILE.fullmatch(bare)):
+                    aside = number.startswith("(") and ")" not in number
+                    yield "phone", start + match.start + aside, start + match.end
 
 
 def _is_written_as_phone(written, region):

@@ -149,7 +149,7 @@ def audit(arm, n=0, seed=0):
         frame = frame.assign(label="")  # labels there are topics or forms: two for a text are no conflict
     kept, _, table = duplicates.clean(frame)
     removed = table.set_index("step")["removed"]
-    repeats = removed["exact repeat"] + removed["near repeat"]
+    repeats = removed["exact repeat"] + removed[duplicates.NEAR_CONFLICT] + removed[duplicates.NEAR_REPEAT]
     return {"score": len(kept) / len(frame), "rows": len(frame), "kept": len(kept), "repeats": repeats}
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import time
 
 import numpy as np
 import pandas as pd
@@ -84,6 +85,95 @@ def test_missing_file_and_unknown_name_are_refused(copied_data):
         datasets.load("reviews_zh")
     with pytest.raises(DataError, match="no data set named 'reviews'; there are reviews_zh"):
         datasets.load("reviews")
+
+
+APART = {
+    "Hindi": ["की", "का", "के", "कि", "क"],
+    "Thai": ["ดี", "ดู", "ด", "ป่า", "ป้า"],
+    "Bengali": ["কলা", "কালো"],
+    "Tamil": ["கல்", "கால்"],
+    "Burmese": ["မာ", "မား", "မ"],
+    "Khmer": ["កា", "កី", "ក"],
+    "Telugu": ["కల", "కాల", "కలి"],
+    "Arabic": ["مدرسة", "مدرّسة"],
+    "Hebrew": ["סֵפֶר", "סָפָר"],
+    "emoji": ["great service 😀", "great service 😡", "great service", "great service 👍🏽", "great service 👍🏿"],
+    "flags": ["🇩🇪", "🇫🇷"],
+    "stars": ["★☆☆☆☆", "★★★★★"],
+    "points": ["1.5 points", "15 points", "1,5 points", "1:5 points", "1/5 points", "1-5 points", "1~5 points"],
+    "spaced points": ["it was 3 : 0", "it was 30"],
+    "below zero": ["-5 degrees", "5 degrees", "+5 degrees"],
+    "languages": ["C++ developer", "C# developer", "C developer"],
+    "signs": ["a < b", "a > b", "a = b", "a & b", "a b", "a @ b"],
+    "prices": ["$5", "€5", "5%", "5‰", "5", "#5", "5°"],
+    "currencies": ["¥100", "$100", "£100"],
+}
+
+
+@pytest.mark.parametrize("name", APART)
+def test_what_says_something_counts_in_a_key(name):
+    assert len(set(map(text_key, APART[name]))) == len(APART[name])
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ("很好！", "很 好", "很好~~~", "很好～", "「很好」", "很\u3000好…", "很好\u200b", "\ufeff很好。。"),
+        (
+            "It's OK, fine",
+            "its ok fine",
+            "ＩＴＳ　ＯＫ　ＦＩＮＥ",
+            "it´s ok; fine",
+            "it’s (ok) fine ^_^",
+            "its ok fine :(",
+        ),
+        ("covid-19", "COVID 19", "covid–19"),
+        ("5-8", "5 – 8", "5—8", "5−8"),
+        ("at -5 degrees", "at −5 degrees", "at (-5) degrees", "At\n–5 degrees"),
+        ("- 5 rooms", "5 rooms", "——5 rooms", "* 5 rooms"),
+        ("❤️", "❤", "❤!"),
+        ("👨\u200d👩\u200d👧", "👨👩👧"),
+        ("यह अच्छा है।", "यह अच्छा है"),
+        ("می\u200cخواهم", "می خواهم"),
+        ("J\u030cog", "ǰog"),
+        ("1\u200b5", "15"),
+    ],
+)
+def test_what_only_parts_or_tunes_does_not(texts):
+    assert len(set(map(text_key, texts))) == 1
+
+
+def test_punctuation_alone_keeps_its_form():
+    assert [text_key(text) for text in ("！！", "…", "~~", " ? ", "：（")] == ["!!", "...", "~~", "?", ":("]
+
+
+PIECES = (
+    "aAéßİΣςǅJ字각ᄀ\u1161ก\u0e34\u0e4cकी\u030c\u0301\u0316123½①٣.,:;/~!-–—−_+#%&@'´¨\"()^`$€°★ \u3000\t\n"
+    "\u200b\u200d\u200c\ufe0f😀👍🏽\ud800゛ﬁ㎡…⁄\u034f\u0345"
+)
+
+
+@settings(deadline=None, max_examples=500)
+@given(st.one_of(st.text(PIECES, max_size=12), st.text(max_size=12)))
+def test_a_key_is_its_own_key(text):
+    key = text_key(text)
+    assert text_key(key) == key
+    assert text_key(f" {text}\u3000") == key
+
+
+@settings(deadline=None)
+@given(
+    st.text(PIECES, max_size=12), st.text(".,!?;:()~ \u3000\"'…", max_size=4), st.sampled_from(["ab", "好", "की", "😀"])
+)
+def test_punctuation_beside_a_letter_does_not_count(before, between, after):
+    assert text_key(before + "好" + between + after) == text_key(before + "好" + after)
+
+
+def test_keys_of_all_reviews_take_seconds(reviews):
+    start = time.process_time()
+    keys = reviews["text"].map(text_key)
+    assert time.process_time() - start < 10
+    assert keys.nunique() == 17_376
 
 
 @pytest.mark.parametrize("name", ["reviews_zh", "snippets_en"])

@@ -153,6 +153,63 @@ def test_repeats_and_conflicts_by_hand():
     assert as_written[as_written].index.tolist() == ["b", "f"]
 
 
+DIFFERENT = [
+    *("great service 😀", "great service 😡", "the score was 1.5 points", "the score was 15 points"),
+    *("C++ developer", "C# developer", "चाय अच्छा था", "चाय अच्छी थी"),
+]
+HOTEL = "I would {}recommend this hotel to all of my friends and family without any doubt"
+
+
+def test_signs_points_and_vowels_make_texts_of_their_own():
+    frame = pd.DataFrame({"text": DIFFERENT, "label": list("abababab")})
+    kept, rejected, _ = duplicates.clean(frame)
+    assert not duplicates.conflicts(frame).any() and not duplicates.repeats(frame).any()
+    assert rejected["reason"].to_dict() == {1: "near repeat, other label"}  # one face in fifteen characters
+    assert kept.index.tolist() == [0, *range(2, 8)]
+
+
+def test_a_near_repeat_with_the_other_label_is_shown_as_a_contradiction():
+    texts = [HOTEL.format(""), HOTEL.format("not "), HOTEL.format("now "), HOTEL.format("not ") + "!", "short"]
+    frame = pd.DataFrame({"text": texts, "label": list("+-++-")}, index=[7, 7, 8, 9, 4])  # an index need not be unique
+    kept, rejected, table = duplicates.clean(frame)
+    assert kept["text"].tolist() == [texts[0], "short"]
+    # the text of the second row, with the other label and a "!", makes both a label conflict
+    assert rejected["reason"].tolist() == ["label conflict", "label conflict", "near repeat"]
+    kept, rejected, table = duplicates.clean(frame.iloc[[0, 1, 2, 4]])
+    assert kept["text"].tolist() == [texts[0], "short"]
+    assert rejected[["label", "reason"]].to_numpy().tolist() == [
+        ["-", "near repeat, other label"],
+        ["+", "near repeat"],
+    ]
+    assert table.set_index("step")["removed"].tail(2).to_dict() == {"near repeat, other label": 1, "near repeat": 1}
+
+
+@settings(deadline=None, max_examples=50)
+@given(TEXTS, st.data(), st.sampled_from([0.3, 0.7]), st.integers(1, 3), st.booleans())
+def test_the_reason_looks_at_the_earliest_row_that_stays(texts, data, threshold, n, halved):
+    labels = data.draw(st.lists(st.sampled_from("+-"), min_size=len(texts), max_size=len(texts)))
+    stays, expected = [], []
+    for i, text in enumerate(texts):
+        near = [j for j in stays if jaccard(texts[j], text, n) >= threshold]
+        stays += [] if near else [i]
+        other = near and labels[near[0]] != labels[i]
+        expected.append("near repeat, other label" if other else "near repeat" if near else "")
+    frame = pd.DataFrame({"text": pd.Series(texts, dtype=str), "label": pd.Series(labels, dtype=str)})
+    with pytest.MonkeyPatch.context() as patch:
+        if halved:
+            patch.setattr(duplicates, "_few", lambda candidates, places: candidates <= 1)
+        assert duplicates.near_reasons(frame, threshold, n).tolist() == expected
+
+
+def test_cleaning_exposes_nothing_that_was_masked():
+    from helpers import own_data
+
+    raw = pd.DataFrame({"text": ["write to jo&amp;#64;example.com please", "call &amp;#49;3812345678 now ok"]})
+    prepared = own_data.prepare(raw["text"], True)
+    assert prepared == ["write to [EMAIL] please", "call [PHONE] now ok"]
+    assert duplicates.clean(raw.assign(text=prepared, label=["a", "b"]))[0]["text"].tolist() == prepared
+
+
 def test_overlap_by_hand():
     train = pd.DataFrame({"text": ["房间很好", "太差"]})
     test = pd.DataFrame({"text": ["太差!!", "不错", "房间 很好"]}, index=[7, 8, 9])
@@ -181,7 +238,8 @@ def test_clean_takes_conflicts_before_repeats():
         1: "label conflict",
         4: "exact repeat",
     }
-    assert list(table["step"]) == [*cleaning.RULES, "label conflict", "exact repeat", "near repeat"]
+    steps = [*cleaning.RULES, "label conflict", "exact repeat", "near repeat, other label", "near repeat"]
+    assert list(table["step"]) == steps
 
 
 def test_clean_takes_an_empty_table():
@@ -239,6 +297,8 @@ def test_cleaning_of_the_course(reviews, cleaned):
     assert sorted([*kept.index, *rejected.index]) == list(reviews.index)
     assert table["removed"].sum() == len(rejected)
     assert len(kept) == 17_235
+    near = rejected["reason"][rejected["reason"].str.startswith("near")].value_counts().to_dict()
+    assert near == {"near repeat": 32, "near repeat, other label": 7}
     assert not duplicates.repeats(kept).any()
     assert not duplicates.conflicts(kept).any()
     assert duplicates.near_pairs(kept["text"].tolist()).empty

@@ -99,6 +99,13 @@ def test_dask_gives_the_same_rows_in_threads(table):
     assert {"", "exact repeat", "near repeat"} <= set(found)
 
 
+def test_dask_names_near_repeats_with_the_other_label(table):
+    frame = table[["text", "label"]].assign(label=np.where(np.arange(len(table)) % 2, "+", "-"))
+    expected, found = reasons(frame, 3)
+    assert found == expected
+    assert {"", "label conflict", "near repeat, other label", "near repeat"} <= set(found)
+
+
 def test_dask_takes_one_row_and_empty_partitions():
     frame = pd.DataFrame({"text": ["房间很干净", "优点："], "label": ["+", "+"]})
     rows = dataframe.from_pandas(frame, npartitions=2)

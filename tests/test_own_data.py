@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from papermill import PapermillExecutionError, execute_notebook
 from sklearn.linear_model import LogisticRegression
 
-from helpers import datasets, duplicates, own_data, tables
+from helpers import cleaning, datasets, duplicates, own_data, tables
 from helpers.datasets import DataError
 from helpers.runner.paths import root
 
@@ -124,6 +124,89 @@ def test_an_encoder_reloads_to_the_same_predictions_without_its_optimiser(tmp_pa
 def test_texts_are_masked_before_the_model_reads_them():
     assert own_data.prepare(["Ｃａｌｌ  13800138000"], True) == ["Call [PHONE]"]
     assert own_data.prepare(["Ｃａｌｌ  13800138000"], False) == ["Call 13800138000"]
+
+
+PERSONAL = st.lists(
+    st.sampled_from(
+        [
+            "13812345678",
+            "jo",
+            "&amp;",
+            "&",
+            "#64;",
+            "#49;",
+            "amp;",
+            "@",
+            "example.com",
+            " ",
+            "tel",
+            "x",
+            "3.",
+            "你好",
+            "1",
+            "-",
+        ]
+        + ["&#x31;3812345678", "４", "4111111111111111", "\u200b", "440306198703154325", "&lt", "QQ:12345", "."]
+    ),
+    max_size=8,
+).map("".join)
+
+
+@settings(max_examples=300, deadline=None)
+@given(PERSONAL)
+def test_masking_comes_last_and_what_was_prepared_is_normal(text):
+    (prepared,) = own_data.prepare([text], True)
+    assert cleaning.normalise(prepared) == prepared
+    assert own_data.prepare([prepared], True) == [prepared]
+
+
+@pytest.mark.parametrize(
+    "text", ["jo&#64;example.com", "jo&amp;amp;#64;example.com", "jo&amp;amp;amp;commat;example.com"]
+)
+def test_no_entity_hides_an_address(text):
+    assert own_data.prepare([f"write to {text} please"], True) == ["write to [EMAIL] please"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("यह अच्छा था", ["यह", "अच्छा", "था"]),
+        ("বাংলা ভাষা", ["বাংলা", "ভাষা"]),
+        ("தமிழ் மொழி", ["தமிழ்", "மொழி"]),
+        ("తెలుగు", ["తెలుగు"]),
+        ("മലയാളം", ["മലയാളം"]),
+        ("සිංහල", ["සිංහල"]),
+        ("မြန်မာ", ["မြန်မာ"]),
+        ("ខ្មែរ", ["ខ្មែរ"]),
+        ("می\u200cخواهم مدرّسة", ["می\u200cخواهم", "مدرّسة"]),
+        ("𑄌𑄋𑄴𑄟𑄳𑄦", ["𑄌𑄋𑄴𑄟𑄳𑄦"]),
+        ("It's a 1️⃣ ❤️ day, OK_2", ["it", "day", "ok_2"]),
+    ],
+)
+def test_words_are_whole_in_every_script(text, words):
+    analyse = own_data.vectoriser("en").build_analyzer()
+    assert analyse(text)[: len(words)] == words
+    assert len(analyse(text)) == 2 * len(words) - 1  # and their pairs
+
+
+@pytest.mark.parametrize("name", ["snippets_en", "reviews_zh", "docs_qa"])
+def test_words_of_english_and_chinese_are_scikit_learns(name):
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    texts = datasets.load(name)["text"].map(cleaning.normalise)
+    ours, theirs = (v.build_analyzer() for v in (own_data.vectoriser("en"), TfidfVectorizer(ngram_range=(1, 2))))
+    assert [text for text in texts if ours(text) != theirs(text)] == []
+
+
+def test_a_tfidf_model_of_hindi_reloads_to_the_same_predictions():
+    texts = own_data.prepare(["खाना अच्छा था", "खाना बुरा था", "कमरा साफ़ था", "कमरा गंदा था"] * 15, False)
+    fitted = own_data.vectoriser("en")
+    model = LogisticRegression().fit(fitted.fit_transform(texts), LABELS)
+    terms = fitted.get_feature_names_out().tolist()
+    assert {"खाना", "अच्छा था", "गंदा"} <= set(terms)
+    about = {"classes": ["ja", "nein"], "masked": False, "analyzer": "word", "terms": terms}
+    predict = own_data.predictor(own_data.tfidf_network(fitted, model), about)
+    np.testing.assert_allclose(predict(texts), model.predict_proba(fitted.transform(texts)), atol=1e-6)
 
 
 # --- out --------------------------------------------------------------------------------------------------------------

@@ -39,7 +39,11 @@ IDENTITY = st.builds(
     st.dates(pd.Timestamp("1930-01-01").date(), pd.Timestamp("2005-12-31").date()),
     st.integers(0, 999),
 )
-CARDS = {"UnionPay 19": ("6222", 14), "UnionPay 16": ("6225", 11), "Visa": ("4", 14), "Mastercard": ("53", 13)}
+CARDS = {
+    **{"UnionPay 19": ("6222", 14), "UnionPay 16": ("6225", 11), "Visa": ("4", 14), "Mastercard": ("53", 13)},
+    **{"Visa 19": ("4", 17), "Discover": ("6011", 11), "Discover 65": ("65", 13), "Maestro 16": ("6759", 11)},
+    **{"Maestro 19": ("5018", 14), "Diners 36": ("36", 11), "Diners 30": ("305", 10)},
+}
 WRITTEN = {
     "mobile": ("phone", MOBILE),
     "mobile in groups": ("phone", MOBILE.map(lambda n: f"{n[:3]} {n[3:7]} {n[7:]}")),
@@ -129,12 +133,82 @@ def test_mask_by_hand(text, masked):
 
 
 @pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("tel13812345678", "tel[PHONE]"),
+        ("wx13812345678", "wx[PHONE]"),
+        ("加我vx13812345678", "加我vx[PHONE]"),
+        ("13812345678vx同号", "[PHONE]vx同号"),
+        ("ID440306198703154325", "ID[ID]"),
+        ("Call415-555-2671", "Call[PHONE]"),
+        ("415-555-2671ext 22", "[PHONE]ext 22"),
+        ("tel+12025550188", "tel[PHONE]"),
+        ("3.13812345678 微信", "3.[PHONE] 微信"),
+        ("v13812345678x", "v[PHONE]x"),
+        ("tel13812345678vx13912345678", "tel[PHONE]vx[PHONE]"),
+        ("T60 vx13812345678 13912345678wx", "T60 vx[PHONE] [PHONE]wx"),
+        ("ＶＸ１３８１２３４５６７８", "ＶＸ[PHONE]"),
+        ("тел13812345678é", "тел[PHONE]é"),
+        ("tel138 1234 5678", "tel[PHONE]"),
+        ("wx8613812345678", "wx[PHONE]"),
+        ("Tel01059222799 Fax02166668888", "Tel[PHONE] Fax[PHONE]"),
+        ("Mobile07711900123", "Mobile[PHONE]"),
+        ("415-555-2671ext22", "[PHONE]ext22"),
+        ("12.13812345678vx", "12.[PHONE]vx"),
+        ("3.440306198703154325,440306198703154325x", "3.[ID],[ID]x"),
+        ("visa4111111111111111x", "visa[CARD]x"),
+        ("qq123456789tel13812345678", "qq[QQ]tel[PHONE]"),
+        ("discover 6011307418529635", "discover [CARD]"),
+        ("3056 930902 5904, 4222222222222", "[CARD], [CARD]"),
+    ],
+)
+def test_a_letter_or_the_number_of_its_line_may_touch_a_number(text, masked):
+    assert privacy.mask(text) == masked
+
+
+NOT_PERSONAL = {
+    "product codes": ["IBM T60-13812", "P8H61-M", "WD10EZEX-08WN4A0", "B00138123456", "SN12345678901", "SN01059222799"],
+    "hashes": ["da39a3ee5e6b4b0d3255bfef95601890afd80709", "a13812345678f3", "MD5:9e107d9d372bb6813812345678d3542a"],
+    "hex": ["550e8400-e29b-41d4-a716-13812345678f", "0x13812345678", "0xdeadbeef13812345678", "#13812345678ab9"],
+    "books": ["ISBN9787111054252", "ISBN978-7-111-05425-2", "ISBN7111054252", "ISBN 0306406152"],
+    "goods": ["EAN4006381333931", "4006381333931", "UPC501837435066"],
+    "orders": ["SF1234567890123", "JD0013812345678", "DD20190812153045", "NO.20080815123456", "YT4006381333931"],
+    "files": ["IMG13812345678.jpg", "mmexport1528194732812.jpg", "IMG_20190812_153045.jpg", "v13812345678.mp4"],
+    "amounts": [
+        "RMB13812345678",
+        "13812345678RMB",
+        "13812345678bytes",
+        "US$13812345678",
+        "USD1,299.00",
+        "¥13812345678x",
+    ],
+    "decimals": ["3.14159265358", "0.13812345678", "1.13812345678901", "a=2.71828182846", "0.4111111111111111"],
+    "versions": ["v2.10.4030319", "ip192.168.100.200", "Win10.0.22621.2428", "KB4012598", "rev13812345678.9"],
+}
+
+
+@pytest.mark.parametrize("kind", NOT_PERSONAL)
+def test_numbers_that_are_part_of_something_else_are_left_alone(kind):
+    assert {text: privacy.mask(text) for text in NOT_PERSONAL[kind]} == {text: text for text in NOT_PERSONAL[kind]}
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.text("0123456789abcdef", min_size=30, max_size=62), st.sampled_from(["", "sha1:", "x", "/"]))
+def test_a_hash_is_no_number(middle, before):
+    text = f"{before}a1{middle}f2"
+    assert privacy.mask(text) == text
+
+
+@pytest.mark.parametrize(
     ("right", "wrong"),
     [
         ("11010519491231002X", "110105194912310021"),  # the standard's own example, and another check digit
         (identity("110105", pd.Timestamp("1980-02-28"), 1), None),
         ("4111111111111111", "4111111111111112"),
         ("6222021234567890128", "6222021234567890129"),
+        ("6011307418529635", "6011307418529636"),
+        ("30569309025904", "30569309025905"),
+        ("4222222222222", "4222222222223"),
     ],
 )
 def test_one_wrong_check_digit_and_it_is_a_number(right, wrong):
@@ -195,7 +269,9 @@ def test_nothing_found_is_a_table_without_rows():
     assert found.empty and found["start"].dtype == found["end"].dtype == int
 
 
-@pytest.mark.parametrize("piece", ["1", "1 ", "111 ", "13812345678/", "a.", "a@a.", "qq:", "("])
+@pytest.mark.parametrize(
+    "piece", ["1", "1 ", "111 ", "13812345678/", "tel13812345678", "a1", "3.13812345678 ", "a.", "a@a.", "qq:", "("]
+)
 def test_time_grows_with_the_characters(piece):
     start = time.process_time()
     privacy.find([(piece * 100_000)[:100_000]])
