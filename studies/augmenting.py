@@ -187,7 +187,7 @@ def imbalance(language, features, method, strength, n, seed):
 
 def tuned(language, features, method, strength, n, seed):
     """Real fine-tuning on n rows and their copies: accuracy on the rows themselves and on the rows judged on."""
-    keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    keras.mixed_precision.set_global_policy(finetuning.sixteen_bits())
     texts, _, labels = train_rows(language, n, seed)
     test, _, answers = test_rows(language)
     half = len(test) // 2

@@ -157,7 +157,7 @@ def run(task, language, features, texts, n, seed):
         ids = [pretrained.tokenise(side, name, TOKENS) for side in both]
         predicted, chosen = pretraining.small_network(ids[0], answers[0], ids[1], seed)
     elif features == "fine-tuned":
-        keras.mixed_precision.set_global_policy("mixed_bfloat16")
+        keras.mixed_precision.set_global_policy(finetuning.sixteen_bits())
         tuned = finetuning.fine_tune(
             both[0], answers[0].tolist(), epochs=3, learning_rate=1e-4, max_tokens=48, seed=seed
         )

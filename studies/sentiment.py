@@ -1,6 +1,6 @@
 """Sentiment: what fine-tuning, neutral rows, other domains, clean labels and stop words do, and who hears a "not".
 
-Questions  : learning   TF-IDF, frozen encoder and fine-tuned encoder on the same 200, 500 and 2,000 rows.
+Questions  : learning   TF-IDF, frozen encoder, both side by side, and fine-tuned encoder on the same rows.
              neutral    English: is a model better on positive and negative rows for having seen neutral ones?
              transfer   English: trained on 500 rows of one domain, tested on each of the four.
              noise      A tenth of the rows out: the most doubtful labels, the most contested ones, or any; with the
@@ -46,7 +46,7 @@ GRID = [
         *(
             (language, "all", model, n, "as they come", 0.0, None, seed)
             for language in ENCODER
-            for model in CHEAP
+            for model in (*CHEAP, "both")
             for n in EPOCHS
             for seed in range(5)
         ),

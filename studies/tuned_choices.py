@@ -83,7 +83,7 @@ def replayed(arm, n, seed):
 
 def run(question, language, method, noise, n, seed):
     """One run: correctness on the rows judged; of replay also the accuracy on each kind of text."""
-    keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    keras.mixed_precision.set_global_policy(finetuning.sixteen_bits())
     test, answers = judged(language)
     if question == "replay":
         tuned = replayed(method, n, seed)

@@ -178,7 +178,7 @@ def answers(config, seed, judged):
             learning_rate=config["rate"],
             batch_size=config.get("batch_size", 32),
             max_tokens=128 if model == "head" else 48,
-            precision="float32" if model == "head" else "mixed_bfloat16",
+            precision="float32" if model == "head" else finetuning.sixteen_bits(),
             seed=seed,
         )
         found = tuned.predict(others).argmax(axis=1)

@@ -20,15 +20,18 @@ def features(model, texts, others, *, language, encoder):
     """What a linear model sees of the training texts and of others: two arrays, dense or sparse, one row a text.
 
     model : "rule", the `marks`, standardised; "frozen", vectors of the encoder as it came; "TF-IDF" of the language;
-            "characters", TF-IDF of characters in any language
+            "both", TF-IDF and these vectors side by side; "characters", TF-IDF of characters in any language
     """
     if model == "rule":
         table, other = (np.array([marks(text) for text in part], float) for part in (texts, others))
         centre, spread = np.log1p(table).mean(axis=0), np.log1p(table).std(axis=0) + 1e-9
         return [(np.log1p(part) - centre) / spread for part in (table, other)]
+    if model in ("frozen", "both"):
+        dense = [pretrained.embed(list(part), encoder) for part in (texts, others)]
     if model == "frozen":
-        return [pretrained.embed(list(part), encoder) for part in (texts, others)]
-    return probe.tfidf(texts, others, "zh" if model == "characters" else language)
+        return dense
+    words = probe.tfidf(texts, others, "zh" if model == "characters" else language)
+    return words if model != "both" else [probe.beside(*pair) for pair in zip(words, dense, strict=True)]
 
 
 def classifier(model, texts, labels, *, language, encoder, seed=0, **settings):
@@ -39,7 +42,7 @@ def classifier(model, texts, labels, *, language, encoder, seed=0, **settings):
     returns  : function from texts to probabilities (n, k), and the k classes in the order of its columns
     """
     if model == "full":
-        settings |= {"encoder": encoder, "precision": "mixed_bfloat16", "seed": seed}
+        settings |= {"encoder": encoder, "precision": finetuning.sixteen_bits(), "seed": seed}
         tuned = finetuning.fine_tune(list(texts), list(labels), **settings)
         return lambda others: tuned.predict(list(others)), tuned.classes
 

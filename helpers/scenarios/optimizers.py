@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from scipy.special import log_softmax
 
-from helpers import pretrained
+from helpers import finetuning, pretrained
 from helpers.finetuning import make_reproducible
 
 OPTIMIZERS = {
@@ -23,7 +23,7 @@ def classifier(optimizer):
     Tracing a model takes as long as a run, so each optimizer has one model, whose variables are set back for each run.
     returns : Keras model, its variables and those of the optimizer, and the values with which they start
     """
-    keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    keras.mixed_precision.set_global_policy(finetuning.sixteen_bits())
     make_reproducible(0)
     body = pretrained.encoder("minilm")
     head = [keras.layers.Rescaling(384**0.5), keras.layers.Dropout(0.1), keras.layers.Dense(2, dtype="float32")]
