@@ -130,7 +130,7 @@ def searches(study, cell):
     """The configurations that a short search tries, in turn: no rows, but what the stored table makes of ties."""
     if cell["question"] == "confirm":
         return [study.tuning.judged_on(0)[0]]
-    return [study.search(cell["arm"], cell["judge"], cell["seed"], budget=30)["config"]]
+    return [study.search(cell["arm"], cell["judge"], cell["seed"], budget=150)["config"]]
 
 
 def sentiment(study, cell):

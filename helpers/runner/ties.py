@@ -13,7 +13,8 @@ import pandas as pd
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = ("helpers", "studies", "data", "benchmarks")
-RIGHT = 'whose order differs from processor to processor: say kind="stable", or let the last key be unique'
+RIGHT = 'say kind="stable", or let the last key be unique'
+RIGHT_FOR = {"argpartition": "take the first places of a stable argsort"}
 
 
 @functools.cache
@@ -96,7 +97,8 @@ def _guarded(sort, name, tie):
     def guarded(*args, **settings):
         stable = settings.get("kind") in ("stable", "mergesort") or settings.get("stable")
         if not stable and (place := _place(sys._getframe(1))) and tie(*args, **settings):
-            raise RuntimeError(f"{place}: {name} meets ties, {RIGHT}")
+            right = RIGHT_FOR.get(name, RIGHT)
+            raise RuntimeError(f"{place}: {name} meets ties, whose order differs from processor to processor: {right}")
         return sort(*args, **settings)
 
     guarded.refuses_ties = True
