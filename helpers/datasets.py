@@ -80,7 +80,8 @@ def text_key(text):
     """
     folded = unicodedata.normalize("NFKC", text).lower()
     # again, for what comes together: j and a caron are one letter, J and a caron are none
-    return unicodedata.normalize("NFKC", BESIDE_LETTERS.sub(_saying, folded)) or folded.strip()
+    key = unicodedata.normalize("NFKC", BESIDE_LETTERS.sub(_saying, folded))
+    return key or "".join(c for c in folded if unicodedata.category(c) != "Cf").strip()
 
 
 def _saying(found):

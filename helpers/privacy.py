@@ -94,11 +94,27 @@ def mask(text, regions=REGIONS):
 
 
 def _spans(text, regions):
-    """(kind, start, end) without overlaps, in reading order."""
-    narrow = UUID.sub("_" * 36, text.translate(NARROW))
+    """(kind, start, end) without overlaps, in reading order.
+
+    What is found may have hidden its neighbour, so the rest is searched again until nothing comes: to mask twice finds
+    nothing more.
+    """
+    narrow, taken = UUID.sub("_" * 36, text.translate(NARROW)), []
+    while found := _search(narrow, regions):
+        taken += found
+        pieces, done = [], 0
+        for _, start, end in found:
+            pieces += [narrow[done:start], "[", "_" * (end - start - 2), "]"]
+            done = end
+        narrow = "".join([*pieces, narrow[done:]])
+    return sorted(taken, key=lambda span: span[1])
+
+
+def _search(narrow, regions):
+    """(kind, start, end) without overlaps, in reading order, of what is seen at once."""
     proposed = [*_emails(narrow), *_numbers(narrow), *_phones(narrow, regions)]
     proposed += [("qq", *match.span(1)) for match in QQ.finditer(narrow)]
-    taken, free = [], bytearray(b"\1" * len(text))
+    taken, free = [], bytearray(b"\1" * len(narrow))
     for kind, start, end in sorted(proposed, key=lambda span: (KINDS.index(span[0]), span[1] - span[2], span[1])):
         if all(free[start:end]):
             free[start:end] = bytes(end - start)

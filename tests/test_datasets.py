@@ -144,7 +144,8 @@ def test_what_only_parts_or_tunes_does_not(texts):
 
 
 def test_punctuation_alone_keeps_its_form():
-    assert [text_key(text) for text in ("！！", "…", "~~", " ? ", "：（")] == ["!!", "...", "~~", "?", ":("]
+    texts = ["！！", "…", "~~", " ? ", "：（", "\u200b？\u2060", "\u200b"]
+    assert [text_key(text) for text in texts] == ["!!", "...", "~~", "?", ":(", "?", ""]
 
 
 PIECES = (

@@ -160,6 +160,7 @@ def test_mask_by_hand(text, masked):
         ("qq123456789tel13812345678", "qq[QQ]tel[PHONE]"),
         ("discover 6011307418529635", "discover [CARD]"),
         ("3056 930902 5904, 4222222222222", "[CARD], [CARD]"),
+        ("13812345678 3.13912345678 13712345678", "[PHONE] 3.[PHONE] [PHONE]"),
     ],
 )
 def test_a_letter_or_the_number_of_its_line_may_touch_a_number(text, masked):
