@@ -63,10 +63,9 @@ def positive(text):
 
 def run(options):
     """`course run`: plan, execute, print the table; 1 if a notebook failed or a shipped band says outside."""
-    from tqdm import tqdm
-
-    from helpers.runner import kernels, parameters, report, summary
+    from helpers.runner import kernels, parameters, report
     from helpers.runner import run as runs
+    from helpers.runner.progress import Progress
 
     if options.update and (options.p or options.f or options.grid):
         raise Refused("--update stores the run with shipped parameters: leave out -p, -f and --grid")
@@ -74,11 +73,15 @@ def run(options):
     profile = parameters.read_profile(options.f) if options.f else {}
     planned = parameters.combine(chosen, options.p, profile, options.grid)
     folder = (options.out or root() / "out").resolve()
-    pairs = []
-    with tempfile.TemporaryDirectory() as ipython, tqdm(total=len(planned), unit="notebook") as bar:
+    rounds, pairs = runs.plan(planned, folder, options.update), []
+    progress = Progress([job for jobs in rounds for job in jobs], options.jobs, report.timings(), sys.stderr)
+    from helpers.runner import pages  # takes a second: only once something can be seen
+
+    with tempfile.TemporaryDirectory() as ipython, progress:
+        pages.write_assets(folder)
         kernels.configure(ipython, threads=kernels.threads_for(min(options.jobs, len(planned))))
-        for jobs in runs.plan(planned, folder, options.update):
-            for job, row in runs.run_all(jobs, options.jobs, bar, options.scheduler):
+        for jobs in rounds:
+            for job, row in runs.run_all(jobs, options.jobs, progress, options.scheduler):
                 if options.update and row["status"] in ("ok", "kept") and (problem := runs.store(job)):
                     row |= {"status": "failed", "error": problem}
                 pairs.append((job, row))
@@ -88,12 +91,14 @@ def run(options):
     print(report.table(rows))
     drawn = []
     if options.grid:
+        from helpers.runner import summary
+
         for stem, (frame, names) in summary.of_runs(pairs).items():
             print(f"\n{stem}, all runs in {folder / stem}.csv\n{summary.write(frame, names, folder, stem)}\n")
             drawn.append(folder / f"{stem}.svg")
     if rows:
-        report.write_index(folder, pairs, drawn)
-        print(f"index: {folder / 'index.html'}")
+        pages.write_index(folder, pairs, drawn)
+        print(f"index: {folder / 'index.html'}{pages.undrawn() and f'. {pages.undrawn()}'}")
     if options.update:
         report.record_timings(good)
         report.refresh_map()
