@@ -98,7 +98,7 @@ def run(options):
             drawn.append(folder / f"{stem}.svg")
     if rows:
         pages.write_index(folder, pairs, drawn)
-        print(f"index: {folder / 'index.html'}{pages.undrawn() and f'. {pages.undrawn()}'}")
+        print("\n".join(filter(None, [f"index: {folder / 'index.html'}", pages.undrawn()])))
     if options.update:
         report.record_timings(good)
         report.refresh_map()
