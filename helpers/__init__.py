@@ -1,18 +1,19 @@
 """Helpers of the course: one module a stage, in the order in which data flow. Importing this loads no framework.
 
-TensorFlow, when it is imported later, does so without its log, which would stand in the first cell of a notebook and
-between the lines of a terminal. So import helpers before keras. What else it writes, and all errors, come as ever.
+TensorFlow, imported after helpers, comes without its log. No setting of its own stops that log, which would stand in
+the first cell of a notebook and between the lines of a terminal. So a notebook imports helpers before keras. An import
+that fails shows all that was written; of one that kills the process, `course doctor` shows it.
 """
 
 import os
 import sys
 from importlib.machinery import PathFinder
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # errors of one operation raise; what this level leaves is fatal
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # for what comes after the import; errors are raised all the same
 
 
 class _QuietTensorFlow:
-    """Finds TensorFlow as Python does, and lets it run with file descriptor 2 closed to the log that no level stops."""
+    """Finds TensorFlow as Python does, and keeps what its import writes to file descriptor 2 from the reader."""
 
     @staticmethod
     def find_spec(name, path=None, target=None):

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -14,6 +15,7 @@ SCHEDULER = "run on Dask: tcp://HOST:PORT of a scheduler, or `local` for a clust
 def parser():
     """The command line's grammar."""
     top = argparse.ArgumentParser(prog="course", description="Run and check the notebooks of the course.")
+    top.add_argument("--version", action=Version, nargs=0, help="print the version and exit")
     commands = top.add_subparsers(dest="command", required=True)
     cores = os.cpu_count() or 1
 
@@ -52,6 +54,16 @@ def parser():
     site = commands.add_parser("site", help="build one offline HTML site of all notebooks")
     site.add_argument("--out", type=Path, help="folder to write to (default: out/site in the course's folder)")
     return top
+
+
+class Version(argparse.Action):
+    """Print the version of the installed course; it is looked up only when it is asked for."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        from helpers.runner.doctor import PROJECT, installed
+
+        print(f"course {installed(PROJECT) or 'is not installed'}")
+        parser.exit()
 
 
 def positive(text):
@@ -200,6 +212,7 @@ def main(arguments=None):
         print(f"course: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the second Ctrl-C of somebody impatient has nothing to stop
         print("course: interrupted; the same command goes on where this one stopped", file=sys.stderr)
         return 130
 

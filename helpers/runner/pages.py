@@ -55,7 +55,8 @@ def write_index(folder, pairs, drawn=()):
     headings = "".join(f"<th>{heading}</th>" for heading in report.HEADINGS)
     table = f'<div class="scroll"><table><tr>{headings}</tr>\n{"".join(lines)}\n</table></div>'
     figures = [
-        f'<figure><a href="{path.name}"><img src="{path.name}" alt="{path.stem}: results of the grid"></a></figure>'
+        f'<h2>{path.stem}</h2><figure><a href="{path.name}">'
+        f'<img src="{path.name}" alt="{path.stem}: results of the grid"></a></figure>'
         for path in drawn
     ]
     body = "\n".join(["<h1>Executed notebooks</h1>", table, *figures])

@@ -43,7 +43,7 @@ class Progress:
     def __init__(self, jobs, workers, timings, stream):
         self.expected = {job["notebook"]: timings.get(job["source"].stem, {}).get("seconds", UNKNOWN) for job in jobs}
         self.workers, self.stream, self.terminal = workers, stream, stream.isatty()
-        self.started, self.done, self.measured = {}, [], {}
+        self.begun, self.started, self.done, self.measured = time.monotonic(), {}, [], {}
         total = time_left([], self.expected.values(), workers)
         self.say(f"{len(jobs)} notebooks, {min(workers, len(jobs))} at a time: about {rough(total)}")
 
@@ -80,7 +80,8 @@ class Progress:
             self.started.setdefault(job["notebook"], time.monotonic())
         if self.terminal:
             names = ", ".join(job["notebook"] for job in jobs)
-            self.say(" · ".join(filter(None, [self.count(), self.left(), names])))
+            minutes, seconds = divmod(int(time.monotonic() - self.begun), 60)
+            self.say(" · ".join(filter(None, [f"{minutes}:{seconds:02}", self.count(), self.left(), names])))
 
     def ended(self, job, row):
         """Take note of a job's row."""
