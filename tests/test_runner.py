@@ -249,7 +249,7 @@ def interrupted(arguments, condition, whole_group):
     wait_for(condition)
     tree = psutil.Process(process.pid).children(recursive=True)
     (os.killpg if whole_group else os.kill)(process.pid, signal.SIGINT)
-    output, errors = process.communicate(timeout=8)  # it takes half a second on an idle machine
+    output, errors = process.communicate(timeout=15)  # it takes half a second on an idle machine
     assert process.returncode == 130 and output == ""
     wait_for(lambda: not any(alive(each.pid) for each in tree), seconds=4)
     return errors
