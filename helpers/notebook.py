@@ -1,7 +1,6 @@
 """What every notebook needs: one seed, checked parameters, and bands for results that vary by machine."""
 
 import numbers
-import os
 import random
 
 import numpy as np
@@ -15,7 +14,6 @@ def setup(seed, *, keras=False):
     random.seed(seed)
     np.random.seed(seed)
     if keras:
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         from helpers.finetuning import make_reproducible
 
         make_reproducible(seed)

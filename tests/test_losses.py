@@ -4,17 +4,14 @@ A test marked `equation("2.k")` evaluates the k-th displayed equation of noteboo
 """
 
 import doctest
-import os
 
+import keras
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import special
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-import keras
 
 from helpers import losses
 

@@ -1,13 +1,20 @@
 """What notebooks call in their first cells: parameter checks, bands, the look of figures."""
 
+import ast
+import os
 import random
+import subprocess
+import sys
 
 import matplotlib.pyplot as plt
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
+from nbclient import NotebookClient
 
 from helpers import notebook, plots
+from helpers.runner.paths import root
 
 
 @pytest.mark.parametrize(
@@ -117,3 +124,68 @@ def test_a_figure_carries_its_table_in_the_same_output(monkeypatch):
     ]
     assert plt.get_fignums() == open_before
     assert plots.as_text(table["accuracy"].astype("float32").head(2)) == "0    0.123\n1    0.170"
+
+
+# --- TensorFlow's log -----------------------------------------------------------------------------------------------
+
+FRAMEWORKS = ("keras", "keras_hub", "tensorflow")
+
+
+def imported(notebook):
+    """The top-level packages that a notebook's code cells import, in the order of their lines."""
+    found = []
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            nodes = [
+                each for each in ast.walk(ast.parse(cell.source)) if isinstance(each, (ast.Import, ast.ImportFrom))
+            ]
+            for node in sorted(nodes, key=lambda node: (node.lineno, node.col_offset)):
+                names = [node.module] if isinstance(node, ast.ImportFrom) else [each.name for each in node.names]
+                found += [name.partition(".")[0] for name in names]
+    return found
+
+
+@pytest.mark.parametrize("path", sorted((root() / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
+def test_a_notebook_imports_helpers_before_keras(path):
+    names = imported(nbformat.read(path, 4))
+    early = [name for name in names[: names.index("helpers")] if name in FRAMEWORKS]
+    assert early == [], f"{path.name} imports {early[0]} before helpers, so TensorFlow's log comes first in JupyterLab"
+
+
+def test_the_first_cell_is_clean_in_jupyterlab(tmp_path, monkeypatch):
+    """The imports of notebook 02 as JupyterLab runs them: the reader's own profile, and no variable of ours."""
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
+    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
+    monkeypatch.delenv("PYTEST_CURRENT_TEST")  # under it a kernel leaves its file descriptors alone
+    cells = nbformat.read(root() / "notebooks" / "02_losses.ipynb", 4).cells
+    source = next(cell.source for cell in cells if "import keras" in cell.source)
+    sources = [source.partition("notebook.check")[0], "import os\nprint(keras.ops.ones(2).shape)\nos.write(2, b'seen')"]
+    opened = nbformat.v4.new_notebook(cells=list(map(nbformat.v4.new_code_cell, sources)))
+    NotebookClient(opened, kernel_name="python3", resources={"metadata": {"path": str(root() / "notebooks")}}).execute()
+    first, second = opened.cells
+    assert first.outputs == []
+    assert {output.name: output.text for output in second.outputs if output.output_type == "stream"} == {
+        "stdout": "(2,)\n",
+        "stderr": "seen",  # so what is written to the descriptor does reach this notebook
+    }
+
+
+def test_an_import_of_tensorflow_that_fails_shows_all_that_was_written(tmp_path):
+    (tmp_path / "tensorflow.py").write_text("import os\nos.write(2, b'the library is broken\\n')\n1 / 0\n")
+    path = os.pathsep.join([str(tmp_path), str(root())])
+
+    def python(code):
+        environment = {**os.environ, "PYTHONPATH": path}
+        return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+
+    done = python("import helpers, tensorflow")
+    assert done.returncode == 1 and done.stderr.startswith("the library is broken\n") and "ZeroDivision" in done.stderr
+    (tmp_path / "tensorflow.py").write_text("import os\nos.write(2, b'log\\n')\n")
+    done = python("import helpers, tensorflow, os\nos.write(2, b'after')")
+    assert (done.returncode, done.stderr) == (0, "after")
+
+
+def test_helpers_alone_load_little():
+    code = "import sys\nbefore = set(sys.modules)\nimport helpers\nprint(*sorted(set(sys.modules) - before))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["helpers"]

@@ -1,6 +1,7 @@
 """The command `course` on small courses made here: run, grid, resume, update, studies, doctor."""
 
 import hashlib
+import io
 import json
 import os
 import re
@@ -15,7 +16,20 @@ import pandas as pd
 import psutil
 import pytest
 
-from helpers.runner import cli, conventions, doctor, kernels, parameters, paths, report, run, studies, summary
+from helpers.runner import (
+    cli,
+    conventions,
+    doctor,
+    kernels,
+    parameters,
+    paths,
+    progress,
+    report,
+    run,
+    studies,
+    summary,
+    workers,
+)
 
 HEADER = """# {number} · {title}
 
@@ -97,10 +111,11 @@ def test_run_prints_a_table_and_writes_pages_and_an_index(course):
     assert (heard.name, heard.text) == ("stdout", "heard\n")  # what goes to file descriptors is not stored
     index = (course / "out/index.html").read_text(encoding="utf8")
     assert 'href="01_good.html"' in index and 'href="02_bad.error.txt"' in index and "http" not in index
-    assert "score ≈ .11, band" in (course / "out/01_good.html").read_text(encoding="utf8")
+    page = (course / "out/01_good.html").read_text(encoding="utf8")
+    assert "score ≈ .11, band" in page and 'src="assets/page.js"' in page and (course / "out/assets/page.js").exists()
     assert "no rows left" in (course / "out/02_bad.error.txt").read_text(encoding="utf8")
     names = {path.name for path in (course / "out").iterdir()}
-    assert names == {"index.html", "01_good.html", "01_good.ipynb", "02_bad.error.txt"}
+    assert names == {"index.html", "01_good.html", "01_good.ipynb", "02_bad.error.txt", "assets"}
 
 
 def test_outside_fails_with_shipped_parameters_only(course):
@@ -133,7 +148,8 @@ def printed(path):
         (["one"], "course: there is no notebook one; there are 01, 02"),
         (
             ["-p", "sed", "1"],
-            "course: there is no parameter sed in 01, 02; there are fast, n, name, rate, seed, sizes, top",
+            "course: there is no parameter sed in 01, 02; did you mean seed? "
+            "There are fast, n, name, rate, seed, sizes, top",
         ),
         (
             ["1", "-p", "top", "1"],
@@ -154,7 +170,7 @@ def printed(path):
         (["-f", "q.yaml"], "course: there is no parameter top in 01; there are fast, n, name, rate, seed, sizes"),
         (["-f", "r.yaml"], 'course: profile r.yaml must map notebook numbers or "all" to parameters'),
         (["-f", "s.yaml"], "course: parameter name takes str, not 5"),
-        (["-f", "t.yaml"], "course: profile t.yaml cannot be read: [Errno 2] No such file or directory: 't.yaml'"),
+        (["-f", "t.yaml"], "course: there is no profile t.yaml; those of the course are in notebooks/profiles"),
     ],
 )
 def test_what_cannot_run_is_refused_in_one_sentence(course, capsys, arguments, sentence):
@@ -173,6 +189,8 @@ def test_grid_runs_every_combination_in_a_folder_of_its_own(course):
     found = {path.parent.name: int(printed(path)) for path in course.glob("out/*/01_grid.ipynb")}
     assert found == {"seed=1,n=5": 105, "seed=1,n=6": 106, "seed=2,n=5": 205, "seed=2,n=6": 206}
     assert 'href="seed=1,n=5/01_grid.html"' in (course / "out/index.html").read_text(encoding="utf8")
+    page = (course / "out/seed=1,n=5/01_grid.html").read_text(encoding="utf8")
+    assert 'src="../assets/page.js"' in page and 'href="../index.html"' in page
 
 
 def test_grid_ends_in_one_table_and_one_figure(course):
@@ -186,6 +204,7 @@ def test_grid_ends_in_one_table_and_one_figure(course):
     ]
     page = (course / "out/index.html").read_text(encoding="utf8")
     assert 'src="01_grid.svg"' in page and "score" in (course / "out/01_grid.svg").read_text(encoding="utf8")
+    assert "<title>Executed notebooks · Choosing fine-tuning data</title>" in page
 
 
 def test_grid_on_dask_gives_what_a_pool_gives_and_goes_on(course):
@@ -218,7 +237,7 @@ def test_a_killed_run_goes_on_where_it_stopped(course):
     wait_for(lambda: (course / "pid").exists() and (course / "pid").read_text())
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    assert sorted(path.name for path in (course / "out").iterdir()) == ["01_quick.html", "01_quick.ipynb"]
+    assert sorted(path.name for path in (course / "out").iterdir()) == ["01_quick.html", "01_quick.ipynb", "assets"]
     kernel = int((course / "pid").read_text())
     wait_for(lambda: not alive(kernel))
     (course / "go").touch()
@@ -227,6 +246,135 @@ def test_a_killed_run_goes_on_where_it_stopped(course):
     first, second = again.stdout.splitlines()[1:3]
     assert first.endswith("kept") and second.endswith("ok")
     assert (course / "log").read_text() == "122"
+
+
+def interrupted(arguments, condition, whole_group):
+    """Press Ctrl-C once the condition holds; returns what was written after that, and asserts that all is over at once.
+
+    whole_group : a terminal tells all processes of a command, another program the first one alone
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-m", "helpers.runner.cli", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    wait_for(condition)
+    tree = psutil.Process(process.pid).children(recursive=True)
+    (os.killpg if whole_group else os.kill)(process.pid, signal.SIGINT)
+    output, errors = process.communicate(timeout=15)  # it takes half a second on an idle machine
+    assert process.returncode == 130 and output == ""
+    wait_for(lambda: not any(alive(each.pid) for each in tree), seconds=4)
+    return errors
+
+
+@pytest.mark.parametrize("whole_group", [True, False])
+def test_ctrl_c_ends_a_run_and_begins_nothing_more(course, whole_group):
+    for number in range(1, 5):
+        begin = f"from pathlib import Path\nimport time\nPath('../began{number}').touch()\ntime.sleep(30)"
+        write_notebook(course, f"0{number}", "slow", begin)
+    begun = course.glob
+    errors = interrupted(["run", "--jobs", "2"], lambda: len(list(begun("began*"))) == 2, whole_group)
+    assert errors.splitlines() == [
+        "4 notebooks, 2 at a time: about 2 min",
+        "course: interrupted; the same command goes on where this one stopped",
+    ]
+    time.sleep(2)  # a third one would begin by now
+    assert sorted(path.name for path in begun("began*")) == ["began1", "began2"]
+    assert [path.name for path in (course / "out").iterdir()] == ["assets"]
+
+
+def test_a_caller_that_stops_early_ends_the_workers():
+    results = workers.finished(2, time.sleep, [(0,), (60,), (0,)])
+    next(results)
+    began = psutil.Process().children()
+    assert len(began) >= 2
+    results.close()
+    wait_for(lambda: sum(alive(each.pid) for each in began) < 2, seconds=4)  # one tracks what processes share
+
+
+SLOW_TO_CLOSE = """import time
+import keras
+keras.ops.ones(2)
+kernel = get_ipython().kernel
+answer = kernel.shell_handlers["kernel_info_request"]
+
+
+async def slowly(*arguments):
+    await answer(*arguments)
+    time.sleep(1)
+
+
+kernel.shell_handlers["kernel_info_request"] = slowly"""
+
+
+def test_a_run_shows_no_line_but_its_own(course):
+    """Neither TensorFlow's log nor a kernel that is interrupted by Jupyter while it closes."""
+    write_notebook(course, "01", "one", SLOW_TO_CLOSE)
+    write_notebook(course, "02", "two", SLOW_TO_CLOSE)
+    done = command("run", "--jobs", 2)
+    first, *lines = done.stderr.splitlines()
+    assert first == "2 notebooks, 2 at a time: about 60 s" or first == "2 notebooks, 2 at a time: about 1 min"
+    assert [line[:8] for line in lines] == ["1 of 2: ", "2 of 2: "], done.stderr
+    assert len(done.stdout.splitlines()) == 4  # the heading, two rows, the index
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_progress_names_what_is_under_way_and_the_time_left(monkeypatch):
+    now, stream = [0.0], Terminal()
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    monkeypatch.setenv("COLUMNS", "60")
+    jobs = [{"notebook": f"0{n}_x", "source": Path(f"0{n}_x.ipynb")} for n in range(1, 5)]
+    timings = {"01_x": {"seconds": 60}, "02_x": {"seconds": 120}, "03_x": {"seconds": 60}}
+    with progress.Progress(jobs, 2, timings, stream) as shown:
+
+        def line():
+            text = stream.getvalue().rsplit("\r", 1)[1]
+            assert len(text) == 59
+            return text.strip()
+
+        assert line() == "4 notebooks, 2 at a time: about 3 min"  # 60 + 60 + 60 beside 120: the last has no timing
+        shown.under_way(jobs[:2])
+        now[0] = 65.0
+        shown.under_way(jobs[:2])
+        assert line() == "1:05 · 0 of 4 · about 2 min left · 01_x, 02_x"
+        now[0] = 120.0
+        shown.ended(jobs[0], {"status": "ok", "seconds": 120.0})  # twice as long as expected
+        shown.under_way(jobs[1:3])
+        assert line() == "2:00 · 1 of 4 · about 4 min left · 02_x, 03_x"  # 02: 120 more, then 04: 120; 03: 120
+        shown.ended(jobs[3], {"status": "kept", "seconds": 1.0})
+        assert line() == "2 of 4: 04_x kept, 1 s; about 2 min left"
+        monkeypatch.setenv("COLUMNS", "30")
+        shown.under_way(jobs[1:3])
+        assert stream.getvalue().endswith("\r2:00 · 2 of 4 · about 2 min …")
+    assert stream.getvalue().endswith("\r" + " " * 29 + "\r")
+
+
+def test_progress_in_a_log_is_a_line_a_notebook():
+    stream = io.StringIO()
+    jobs = [{"notebook": f"0{n}_x", "source": Path(f"0{n}_x.ipynb")} for n in (1, 2)]
+    with progress.Progress(jobs, 1, {}, stream) as shown:
+        shown.under_way(jobs[:1])
+        shown.ended(jobs[0], {"status": "failed", "seconds": 30.0})
+        shown.under_way(jobs[1:])
+        shown.ended(jobs[1], {"status": "ok", "seconds": 31.0})
+    assert stream.getvalue().splitlines() == [
+        "2 notebooks, 1 at a time: about 2 min",
+        "1 of 2: 01_x failed, 30 s; about 30 s left",
+        "2 of 2: 02_x ok, 31 s",
+    ]
+
+
+def test_the_version_is_that_of_the_installed_package(capsys, monkeypatch):
+    monkeypatch.setattr(doctor, "installed", {"choosing-finetuning-data": "1.2.3"}.get)
+    with pytest.raises(SystemExit) as left:
+        cli.main(["--version"])
+    assert left.value.code == 0 and capsys.readouterr().out == "course 1.2.3\n"
 
 
 def test_a_worker_that_dies_is_reported(course):
@@ -444,7 +592,7 @@ def test_nbval_lets_the_value_beside_a_band_differ_and_nothing_else(tmp_path):
 
 
 def test_threads_that_the_user_set_stay(tmp_path, monkeypatch):
-    for name in ("IPYTHONDIR", "TF_CPP_MIN_LOG_LEVEL", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+    for name in ("IPYTHONDIR", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
         monkeypatch.setenv(name, "x")
         monkeypatch.delenv(name)
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
@@ -622,6 +770,21 @@ def test_study_is_stale_when_the_study_that_it_builds_on_changes(study):
         base.write_text(text)
         stands.append(studies.stand(studies.module("compare")))
     assert stands[0] == stands[1] != stands[2]
+
+
+@pytest.mark.parametrize("whole_group", [True, False])
+def test_ctrl_c_ends_a_study_and_begins_nothing_more(study, whole_group):
+    slow = STUDY.replace('log.write("x")', 'log.write("x")\n    import time\n    time.sleep(30)')
+    Path("studies/compare.py").write_text(slow)
+    log = Path("calls")
+    errors = interrupted(
+        ["study", "compare", "--jobs", "2"], lambda: log.exists() and len(log.read_text()) == 2, whole_group
+    )
+    *bars, last = errors.splitlines()
+    assert last == "course: interrupted; the same command goes on where this one stopped"
+    assert all("0/6" in bar for bar in bars if bar.strip())
+    time.sleep(2)
+    assert calls() == 2
 
 
 def test_killed_study_goes_on(study):

@@ -13,6 +13,7 @@ from bs4 import BeautifulSoup
 from nbformat import v4
 
 from helpers.runner import checks, cli, parameters, site
+from helpers.runner import pages as pages_of_a_run
 from helpers.runner.paths import Refused, root
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -256,6 +257,44 @@ def test_a_missing_package_is_named(monkeypatch):
         site.scripts()
 
 
+# --- pages of a run -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def run_pages(tmp_path_factory):
+    """The folder of a run of 00 (diagrams), 02 (formulas) and 06 (figures), as committed."""
+    folder = tmp_path_factory.mktemp("out")
+    pages_of_a_run.write_assets(folder)
+    pairs = []
+    for stem in ("00_start_here", "02_losses", "06_data_selection"):
+        notebook = v4.reads((root() / "notebooks" / f"{stem}.ipynb").read_text(encoding="utf8"))
+        (folder / f"{stem}.html").write_text(pages_of_a_run.page(notebook, stem, ""), encoding="utf8")
+        row = {"notebook": stem, "seconds": 1, "peak_mib": 1, "inside": 0, "outside": 0, "status": "ok"}
+        pairs.append(({"target": folder / f"{stem}.ipynb"}, row))
+    (folder / "grid.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg" width="2000" height="400"/>')
+    pages_of_a_run.write_index(folder, pairs, [folder / "grid.svg"])
+    return folder
+
+
+def test_pages_of_a_run_load_nothing_from_elsewhere(run_pages):
+    texts = {path.name: path.read_text(encoding="utf8") for path in run_pages.glob("*.html")}
+    assert {name: remote(text) for name, text in texts.items() if remote(text)} == {}
+    assert dead_links(texts, [str(path.relative_to(run_pages)) for path in run_pages.rglob("*.*")]) == []
+    assert "assets/mermaid.js" in texts["00_start_here.html"] and "assets/tex-svg-full.js" in texts["02_losses.html"]
+    assert texts["06_data_selection.html"].count('<img src="data:image/png;base64,') > 5
+    assert not any('id="search"' in text for text in texts.values())
+
+
+def test_pages_of_a_run_say_what_formulas_lack(run_pages, tmp_path, monkeypatch):
+    monkeypatch.setattr(site, "SCRIPTS", {"formulas": ("no-such-package", "a.js"), "diagrams": ("none", "b.js")})
+    pages_of_a_run.write_assets(tmp_path)
+    assert {path.name for path in (tmp_path / "assets").iterdir()} == {"page.js", "site.css", "theme.js"}
+    notebook = v4.new_notebook(cells=[v4.new_markdown_cell("# A title\n\n$$a \\tag{1}$$")])
+    text = pages_of_a_run.page(notebook, "x", "../")
+    assert "as they are typed, since their scripts are missing: python -m pip install" in text
+    assert "a.js" not in text and remote(text) == []
+
+
 # --- in a browser ---------------------------------------------------------------------------------------------------
 
 BROKEN = {  # pages with one fault each; every check must see its own
@@ -327,7 +366,7 @@ SEARCHES = {  # what is asked for: the page that must come among the first answe
 
 
 @pytest.fixture(scope="module")
-def seen(files, pages, tmp_path_factory):
+def seen(files, pages, run_pages, tmp_path_factory):
     """What a browser found on every page, on the broken ones, and for the searches."""
     if CHROMIUM is None:
         pytest.skip("no Chromium is installed")
@@ -340,7 +379,8 @@ def seen(files, pages, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(site, "render", lambda: files | broken)
         site.build(folder)
-    addresses = [*pages, *broken, *SEARCHES]
+    shutil.copytree(run_pages, folder / "run")
+    addresses = [*pages, *broken, *SEARCHES, *(f"run/{path.name}" for path in run_pages.glob("*.html"))]
     (folder / "inspector.html").write_text(INSPECTOR.substitute(addresses=json.dumps(addresses)), encoding="utf8")
     command = [CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files"]
     command += [f"--user-data-dir={folder.parent / 'profile'}", "--host-resolver-rules=MAP * ~NOTFOUND"]
@@ -357,6 +397,14 @@ FAULTS = ("wide", "raw", "glyphs", "wrong", "undrawn", "nameless", "requests")
 def test_no_page_is_faulty_in_a_browser(seen, pages):
     faults = {page: {k: seen[page][k] for k in FAULTS if seen[page][k]} for page in pages}
     assert {page: found for page, found in faults.items() if found} == {}
+
+
+def test_pages_of_a_run_are_drawn_in_a_browser(seen):
+    shown = {address.removeprefix("run/"): found for address, found in seen.items() if address.startswith("run/")}
+    assert set(shown) == {"00_start_here.html", "02_losses.html", "06_data_selection.html", "index.html"}
+    faults = {page: {k: found[k] for k in FAULTS if found[k]} for page, found in shown.items()}
+    assert {page: found for page, found in faults.items() if found} == {}
+    assert shown["00_start_here.html"]["diagrams"] > 0 and shown["02_losses.html"]["formulas"] > 20
 
 
 def test_every_fault_is_seen_on_a_page_that_has_it(seen):

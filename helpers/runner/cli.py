@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -14,6 +15,7 @@ SCHEDULER = "run on Dask: tcp://HOST:PORT of a scheduler, or `local` for a clust
 def parser():
     """The command line's grammar."""
     top = argparse.ArgumentParser(prog="course", description="Run and check the notebooks of the course.")
+    top.add_argument("--version", action=Version, nargs=0, help="print the version and exit")
     commands = top.add_subparsers(dest="command", required=True)
     cores = os.cpu_count() or 1
 
@@ -59,6 +61,16 @@ def parser():
     return top
 
 
+class Version(argparse.Action):
+    """Print the version of the installed course; it is looked up only when it is asked for."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        from helpers.runner.doctor import PROJECT, installed
+
+        print(f"course {installed(PROJECT) or 'is not installed'}")
+        parser.exit()
+
+
 def positive(text):
     """A whole number of at least 1."""
     if not (text.isdecimal() and int(text)):
@@ -68,10 +80,9 @@ def positive(text):
 
 def run(options):
     """`course run`: plan, execute, print the table; 1 if a notebook failed or a shipped band says outside."""
-    from tqdm import tqdm
-
-    from helpers.runner import kernels, parameters, report, summary
+    from helpers.runner import kernels, parameters, report
     from helpers.runner import run as runs
+    from helpers.runner.progress import Progress
 
     if options.update and (options.p or options.f or options.grid):
         raise Refused("--update stores the run with shipped parameters: leave out -p, -f and --grid")
@@ -79,11 +90,15 @@ def run(options):
     profile = parameters.read_profile(options.f) if options.f else {}
     planned = parameters.combine(chosen, options.p, profile, options.grid)
     folder = (options.out or root() / "out").resolve()
-    pairs = []
-    with tempfile.TemporaryDirectory() as ipython, tqdm(total=len(planned), unit="notebook") as bar:
+    rounds, pairs = runs.plan(planned, folder, options.update), []
+    progress = Progress([job for jobs in rounds for job in jobs], options.jobs, report.timings(), sys.stderr)
+    from helpers.runner import pages  # takes a second: only once something can be seen
+
+    with tempfile.TemporaryDirectory() as ipython, progress:
+        pages.write_assets(folder)
         kernels.configure(ipython, threads=kernels.threads_for(min(options.jobs, len(planned))))
-        for jobs in runs.plan(planned, folder, options.update):
-            for job, row in runs.run_all(jobs, options.jobs, bar, options.scheduler):
+        for jobs in rounds:
+            for job, row in runs.run_all(jobs, options.jobs, progress, options.scheduler):
                 if options.update and row["status"] in ("ok", "kept") and (problem := runs.store(job)):
                     row |= {"status": "failed", "error": problem}
                 pairs.append((job, row))
@@ -93,12 +108,14 @@ def run(options):
     print(report.table(rows))
     drawn = []
     if options.grid:
+        from helpers.runner import summary
+
         for stem, (frame, names) in summary.of_runs(pairs).items():
             print(f"\n{stem}, all runs in {folder / stem}.csv\n{summary.write(frame, names, folder, stem)}\n")
             drawn.append(folder / f"{stem}.svg")
     if rows:
-        report.write_index(folder, pairs, drawn)
-        print(f"index: {folder / 'index.html'}")
+        pages.write_index(folder, pairs, drawn)
+        print("\n".join(filter(None, [f"index: {folder / 'index.html'}", pages.undrawn()])))
     if options.update:
         report.record_timings(good)
         report.refresh_map()
@@ -208,6 +225,7 @@ def main(arguments=None):
         print(f"course: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the second Ctrl-C of somebody impatient has nothing to stop
         print("course: interrupted; the same command goes on where this one stopped", file=sys.stderr)
         return 130
 

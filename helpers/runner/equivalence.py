@@ -17,6 +17,7 @@ import pandas as pd
 
 from helpers.runner import kernels, studies
 from helpers.runner.paths import Refused, root, write_atomically
+from helpers.runner.workers import end, no_interrupts
 
 LIMIT = 0.5  # of the distance of two seeds
 
@@ -45,8 +46,12 @@ def compare(name, commit, arms=None, only=""):
         kernels.configure(ipython, threads=kernels.threads_for(2))
         _extract(commit, before)
         files = [Path(ipython) / side for side in ("old.json", "new.json")]
-        runs = [_start(folder, name, keys, file) for folder, file in zip((before, root()), files, strict=True)]
-        failed = [run.wait() for run in runs]
+        with no_interrupts():
+            runs = [_start(folder, name, keys, file) for folder, file in zip((before, root()), files, strict=True)]
+        try:
+            failed = [run.wait() for run in runs]
+        finally:
+            end(runs)
         if any(failed):
             raise Refused(f"study {name} does not run through in both versions: see what it printed above")
         old, new = (json.loads(file.read_text()) for file in files)

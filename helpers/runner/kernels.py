@@ -4,7 +4,12 @@ import os
 import sys
 from pathlib import Path
 
-QUIET = "c = get_config()\nc.IPKernelApp.capture_fd_output = False\nc.IPKernelApp.log_level = 'ERROR'\n"
+QUIET = """import helpers  # first of all, so that TensorFlow comes without its log
+
+c = get_config()
+c.IPKernelApp.capture_fd_output = False
+c.IPKernelApp.log_level = 'ERROR'
+"""
 UNDER_TEST = """from helpers.runner.kernels import refuse_network
 from helpers.runner.ties import refuse_ties
 
@@ -16,7 +21,7 @@ refuse_ties()
 def configure(folder, *, threads=1, offline=False):
     """Let kernels and workers started from here on use a fresh IPython profile in `folder`, and `threads` threads.
 
-    What TensorFlow writes straight to the file descriptors would be stored in notebooks: `capture_fd_output = False`
+    What libraries write straight to the file descriptors would be stored in notebooks: `capture_fd_output = False`
     keeps it out. Thread counts that the user has set stay. With `offline`, as under test, a kernel fails that
     leaves this machine or lets ties settle an order (see `helpers.runner.ties`).
     """
@@ -24,7 +29,6 @@ def configure(folder, *, threads=1, offline=False):
     profile.mkdir(parents=True)
     (profile / "ipython_kernel_config.py").write_text(QUIET + UNDER_TEST * offline, encoding="utf8")
     os.environ["IPYTHONDIR"] = str(folder)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
         os.environ.setdefault(name, str(threads))
 

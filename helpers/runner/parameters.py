@@ -1,6 +1,7 @@
 """Parameters of notebooks: what a notebook declares, what the reader asked for, refused before anything runs."""
 
 import ast
+import difflib
 import itertools
 import json
 import re
@@ -120,6 +121,8 @@ def parse_grid(axes):
 
 def read_profile(path):
     """A profile {"04": {name: value}, "05a": {…}, "all": {name: value}} as {number, id or "all": parameters}."""
+    if not path.is_file():
+        raise Refused(f"there is no profile {path}; those of the course are in notebooks/profiles")
     try:
         profile = yaml.safe_load(path.read_text(encoding="utf8")) or {}
     except (OSError, ValueError, yaml.YAMLError) as error:
@@ -137,7 +140,9 @@ def read_profile(path):
 def _require(name, known):
     if not any(name in kinds for kinds in known.values()):
         have = ", ".join(sorted(set().union(*known.values()))) or "none"
-        raise Refused(f"there is no parameter {name} in {', '.join(known)}; there are {have}")
+        near = difflib.get_close_matches(name, sorted(set().union(*known.values())), n=1)
+        guess = f"did you mean {near[0]}? There are" if near else "there are"
+        raise Refused(f"there is no parameter {name} in {', '.join(known)}; {guess} {have}")
 
 
 def combine(chosen, pairs=(), profile=None, axes=()):

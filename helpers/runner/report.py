@@ -1,6 +1,5 @@
-"""What a run leaves to read: the table, the HTML index, the timings file and the README's map of notebooks."""
+"""What a run leaves to read: the table, the timings file and the README's map of notebooks."""
 
-import html
 import json
 import re
 
@@ -10,19 +9,6 @@ from helpers.runner.paths import Refused, root, write_atomically
 
 HEADINGS = ["notebook", "seconds", "peak memory", "bands", "status"]
 MAP = re.compile(r"(<!-- map -->\n).*?(<!-- /map -->)", re.DOTALL)
-PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>Executed notebooks</title>
-<style>
-body {{ font-family: sans-serif; margin: 2rem }}
-td, th {{ padding: .3rem 1rem; text-align: left; border-bottom: 1px solid #ccc }}
-</style>
-<h1>Executed notebooks</h1>
-<table><tr>{headings}</tr>
-{rows}
-</table>
-{figures}
-</html>
-"""
 
 
 def columns(row):
@@ -37,25 +23,6 @@ def table(rows):
     widths = [max(len(line[i]) for line in lines) for i in range(len(HEADINGS))]
     text = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
     return "\n".join([*text, *(f"{row['notebook']}: {row['error']}" for row in rows if row["error"])])
-
-
-def write_index(folder, pairs, drawn=()):
-    """Write index.html in the folder of a run: the table, each notebook linked to its page or to its error.
-
-    pairs : (job, row)
-    drawn : figures in the folder that stand below the table
-    """
-    lines = []
-    for job, row in pairs:
-        page = job["target"].with_suffix(".error.txt" if row["status"] == "failed" else ".html")
-        name, *rest = map(html.escape, columns(row))
-        link = f'<a href="{html.escape(page.relative_to(folder).as_posix())}">{name}</a>'
-        lines.append(f"<tr><td>{link}</td>{''.join(f'<td>{cell}</td>' for cell in rest)}</tr>")
-    headings = "".join(f"<th>{heading}</th>" for heading in HEADINGS)
-    figures = [f'<p><img src="{path.name}" alt="{path.stem}: results of the grid"></p>' for path in drawn]
-    write_atomically(
-        folder / "index.html", PAGE.format(headings=headings, rows="\n".join(lines), figures="\n".join(figures))
-    )
 
 
 def header(path):

@@ -49,6 +49,7 @@ def plan(runs, folder, update):
         parts = source_hash(path), stand, sorted(parameters.items())
         job = {
             "source": path,
+            "folder": folder,
             "target": folder / label / path.name,
             "notebook": f"{path.stem} {label}".strip(),
             "parameters": parameters,
@@ -104,7 +105,8 @@ def execute(job):
     """Execute one notebook and write it and its HTML page; returns its row of the table. Runs in a worker process."""
     import nbformat
     import papermill
-    from nbconvert import HTMLExporter
+
+    from helpers.runner import pages
 
     source, target = job["source"], job["target"]
     for suffix in (".ipynb", ".html", ".error.txt"):
@@ -126,8 +128,8 @@ def execute(job):
     if row["outside"] and job["shipped"]:
         row |= {"status": "outside", "error": "a band says outside with the shipped parameters"}
     executed.metadata["course"] = {"key": job["key"], "row": row}
-    page, _ = HTMLExporter().from_notebook_node(executed, {"metadata": {"name": job["notebook"]}})
-    write_atomically(target.with_suffix(".html"), page)
+    top = "../" * len(target.parent.relative_to(job["folder"]).parts)
+    write_atomically(target.with_suffix(".html"), pages.page(executed, job["notebook"], top))
     write_atomically(target, nbformat.writes(executed) + "\n")
     return row
 
@@ -150,21 +152,27 @@ def printed(notebook):
     return [output.text for output in outputs if output.output_type == "stream" and output.name == "stdout"]
 
 
-def run_all(jobs, workers, bar, scheduler=None):
-    """Run the jobs, those kept already not again; yields (job, row) as they finish and moves the progress bar.
+def run_all(jobs, workers, progress, scheduler=None):
+    """Run the jobs, those kept already not again; yields (job, row) as they finish, and tells the progress.
 
+    progress  : a `progress.Progress`
     scheduler : see `workers.finished`
     """
+
+    def under_way(tasks):
+        progress.under_way([each for (each,) in tasks])
+
     waiting = []
     for each in jobs:
         if row := kept(each):
-            bar.update()
+            progress.ended(each, row)
             yield each, row
         else:
             waiting.append(each)
-    for (each,), future in finished(workers, execute, [(each,) for each in waiting], scheduler):
-        bar.update()
-        yield each, failure(each, error) if (error := future.exception()) else future.result()
+    for (each,), future in finished(workers, execute, [(each,) for each in waiting], scheduler, under_way):
+        row = failure(each, error) if (error := future.exception()) else future.result()
+        progress.ended(each, row)
+        yield each, row
 
 
 def store(job):

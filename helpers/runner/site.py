@@ -27,6 +27,8 @@ from helpers.runner.parameters import identifier, notebooks
 from helpers.runner.paths import Refused, root
 
 TEMPLATES = Path(__file__).parent / "templates"
+ASSETS = "assets"  # the folder of styles and scripts beside the pages of a run
+LABELS = ("parameters", "injected-parameters", "solution", "checker")
 SCRIPTS = {  # what a page needs them for: package, file in it
     "formulas": ("sphinx-mathjax-offline", "sphinx-mathjax-offline/static/mathjax/tex-svg-full.js"),
     "diagrams": ("mermaidx", "mermaidx/assets/mermaid.js"),
@@ -64,14 +66,14 @@ def prose(content):
 def part(cell, pictures):
     """A cell of a notebook as a part; its figures are put into `pictures`, {file name: bytes}.
 
-    pictures : a dict with the key "prefix", such as "06_"
+    pictures : a dict with the key "prefix", such as "06_"; None: the figures stand in the page itself
     """
     if cell.cell_type == "markdown":
         return prose(markdown(cell.source))
     if not cell.source.strip():
         return ""
     tags = cell.metadata.get("tags", [])
-    label = next((tag for tag in ("parameters", "solution", "checker") if tag in tags), "")
+    label = next((tag for tag in LABELS if tag in tags), "")
     code = Highlight2HTML()(cell.source, language="python3")
     if label == "solution" or cell.metadata.get("jupyter", {}).get("source_hidden"):
         code = f'<details class="fold"><summary>{label.capitalize() or "Code"}</summary>{code}</details>'
@@ -90,12 +92,14 @@ def output_html(output, pictures):
     data = output.data
     if "image/png" in data:
         picture = base64.b64decode(data["image/png"])
-        name = f"{pictures['prefix']}{len(pictures)}.png"
-        pictures[name] = picture
         width, height = struct.unpack(">II", picture[16:24])
         alt = output.metadata.get("image/png", {}).get("alt") or output.metadata.get("alt", "")
-        shown = f'<img src="images/{name}" alt="{html.escape(alt)}" width="{width}" height="{height}" loading="lazy">'
-        return f'<figure><a href="images/{name}">{shown}</a></figure>'
+        size = f'alt="{html.escape(alt)}" width="{width}" height="{height}"'
+        if pictures is None:
+            return f'<figure><img src="data:image/png;base64,{base64.b64encode(picture).decode()}" {size}></figure>'
+        name = f"{pictures['prefix']}{len(pictures)}.png"
+        pictures[name] = picture
+        return f'<figure><a href="images/{name}"><img src="images/{name}" {size} loading="lazy"></a></figure>'
     if "text/html" in data:
         plain = re.sub(r"<style.*?</style>", "", data["text/html"], flags=re.DOTALL).replace(' border="1"', "")
         return f'<div class="scroll" tabindex="0">{plain}</div>'
@@ -217,13 +221,21 @@ def contents_html(headings):
     return f'<details class="contents" open><summary>On this page</summary><ol>{rows}</ol></details>'
 
 
-def page_html(title, body, headings=(), neighbours=""):
-    """A whole page; scripts for formulas and diagrams only where there are some."""
+def page_html(title, body, headings=(), neighbours="", *, top=None, drawn=True):
+    """A whole page; scripts for formulas and diagrams only where there are some.
+
+    top   : None: a page of the site; else one of a run, without search: the way to the run's folder, "" or "../"
+    drawn : False: formulas and diagrams stay as they are typed
+    """
     needs = {"formulas": "$" in body, "diagrams": 'class="mermaid"' in body}
-    files = [Path(SCRIPTS[need][1]).name for need in SCRIPTS if needs[need]]
+    assets = "" if top is None else f"{top}{ASSETS}/"
+    files = ["site.js"] * (top is None) + [Path(SCRIPTS[need][1]).name for need in SCRIPTS if needs[need] and drawn]
     return string.Template((TEMPLATES / "page.html").read_text(encoding="utf8")).substitute(
         title=html.escape(title),
-        scripts="\n".join(f'<script src="{file}" defer></script>' for file in files),
+        assets=assets,
+        scripts="\n".join(f'<script src="{assets}{file}" defer></script>' for file in files),
+        home=f"{top or ''}index.html",
+        tools=(TEMPLATES / "tools.html").read_text(encoding="utf8") if top is None else "",
         contents=contents_html(headings),
         body=body,
         neighbours=neighbours,
@@ -358,7 +370,7 @@ def render():
     ]
     files["search-index.js"] = f"window.SEARCH = {json.dumps(index, ensure_ascii=False, separators=(',', ':'))};\n"
     files["site.css"] = styles()
-    files |= {name: (TEMPLATES / name).read_text(encoding="utf8") for name in ("site.js", "theme.js")}
+    files |= {name: (TEMPLATES / name).read_text(encoding="utf8") for name in ("page.js", "site.js", "theme.js")}
     return files
 
 

@@ -34,7 +34,8 @@ def write(table, parameters, folder, name):
     write_atomically(folder / f"{name}.csv", table.to_csv(index=False))
     results = sorted(results, key=lambda column: column == "seconds")  # the time last
     if results:
-        _draw(table, given, results[:PANELS], folder / f"{name}.svg")
+        moving = [column for column in results if table[column].nunique() > 1] or results
+        _draw(table, given, moving[:PANELS], folder / f"{name}.svg")
     if not given or not results:
         return f"{len(table)} runs"
     groups = table.groupby(given, dropna=False, sort=False)
