@@ -1,11 +1,12 @@
-# `make course` runs the notebooks, `make test` tests them, `make bench` compares with other tools,
-# `make test-backends` tests what trains under JAX and PyTorch (two large downloads). Each sets up .venv.
+# `make course` runs the notebooks, `make test` tests them, `make bench` compares with other tools, `make test-processor`
+# (a part of `make test`) tests on another make of processor, simulated, and `make test-backends` what trains under JAX and
+# PyTorch (two large downloads). Each sets up .venv.
 
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check# twice: errors alone
 
-.PHONY: course test test-backends bench lab site setup
+.PHONY: course test test-processor test-backends bench lab site setup
 
 course: setup
 	$(BIN)/course run
@@ -13,8 +14,14 @@ course: setup
 test: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest -n 2 --dist loadfile
-	$(BIN)/python -m pytest --nbval notebooks -n 2 --dist loadfile --nbval-cell-timeout=300
+	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/test_processor.py
+	$(MAKE) --no-print-directory test-processor
+
+# Rows drawn as on the processor that drew the stored ones, and the stored outputs of all notebooks.
+test-processor: setup
+	$(BIN)/python -m pytest tests/test_processor.py
+	$(BIN)/python -m helpers.runner.processor older \
+		$(BIN)/python -m pytest --nbval notebooks -n 2 --dist loadfile --nbval-cell-timeout=300
 
 test-backends: setup
 	$(PIP) -c constraints.txt -e '.[dev,peers]' jax

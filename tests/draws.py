@@ -13,6 +13,11 @@ import numpy as np
 
 from helpers import datasets, duplicates
 from helpers.runner import studies
+from helpers.scenarios import generation as poems
+from helpers.scenarios import retrieval as qa
+from helpers.scenarios import small_network
+from helpers.scenarios import speech as sounds
+from helpers.scenarios import translation as strings
 
 MOST = 10  # cells of a study
 
@@ -59,10 +64,10 @@ def domains(study, cell):
 
 
 def generation(study, cell):
-    drawn = indices(study.rows("test", study.N_TEST), study.rows("valid")) + [study.vocabulary()]
+    drawn = indices(poems.rows("test", study.N_TEST), poems.rows("valid")) + [poems.vocabulary()]
     if cell["question"] == "choosing":
-        pool = study.rows("tune", seed=cell["seed"])
-        pool = study.damaged(pool[pool["label"].isin(study.FORMS)].iloc[:300], study.DAMAGE, cell["seed"])
+        pool = poems.rows("tune", seed=cell["seed"])
+        pool = study.damaged(pool[pool["label"].isin(poems.FORMS)].iloc[:300], study.DAMAGE, cell["seed"])
         return [*drawn, *indices(pool), pool["answer"]]
     return drawn + indices(study.training_rows(cell["question"], cell["arm"], cell["seed"]))
 
@@ -106,7 +111,7 @@ def remedies(study, cell):
     rare = study.draw(study.film()[0], 2000, cell["seed"], study.RARE)
     y, row = study.negative(rare), np.arange(len(rare))
     rng = np.random.default_rng(cell["seed"])
-    more = [study.rebalanced(one, row, y, 0.5, rng)[0] for one in ("oversampling", "undersampling")]
+    more = [small_network.rebalanced(one, row, y, 0.5, rng)[0] for one in ("oversampling", "undersampling")]
     return film(study, 1000, cell["seed"]) + indices(rare) + more + [study.wrong(1000, 0.2, cell["seed"])]
 
 
@@ -122,7 +127,7 @@ def retrieval(study, cell):
         rows = study.draw(cell["arm"], cell["n"], cell["seed"])
         rng = np.random.default_rng(cell["seed"])
         one_package = cell["arm"] == "one package a batch"
-        drawn += [*indices(rows), rows["text"], rows["target"], study.orders(rows, one_package, rng).ravel()]
+        drawn += [*indices(rows), rows["text"], rows["target"], qa.orders(rows, one_package, rng).ravel()]
     return drawn
 
 
@@ -145,7 +150,7 @@ def sentiment(study, cell):
 
 
 def speech(study, cell):
-    drawn = [study.part(name) for name in ("home", "pool", "valid", "test")]
+    drawn = [sounds.part(name) for name in ("home", "pool", "valid", "test")]
     if cell["n"] and cell["method"] not in ("hardest", "found"):
         rows, levels, kinds, texts, _ = study.chosen(*(cell[name] for name in ("question", "method", "n", "seed")))
         drawn += [rows, levels, kinds, texts]
@@ -162,9 +167,11 @@ def training_sets(study, cell):
 
 
 def translation(study, cell):
-    drawn = indices(*(study.references(domain) for domain in study.DOMAINS))
+    drawn = indices(*(strings.references(domain) for domain in strings.DOMAINS))
     if cell["arm"] == "filtered":
-        frame = study.misaligned(study.rows("tune", "jupyterlab", study.N_ALL, cell["seed"]), study.NOISE, cell["seed"])
+        frame = study.misaligned(
+            strings.rows("tune", "jupyterlab", study.N_ALL, cell["seed"]), study.NOISE, cell["seed"]
+        )
     else:
         frame = study.training_rows(cell["question"], cell["arm"], cell["seed"])
     return [*drawn, *indices(frame), frame["target"]]
