@@ -86,19 +86,20 @@ def run(options):
 
     if options.update and (options.p or options.f or options.grid):
         raise Refused("--update stores the run with shipped parameters: leave out -p, -f and --grid")
+    jobs_at_once = 1 if options.update else options.jobs  # whoever measures minutes measures alone
     chosen = parameters.select(options.numbers)
     profile = parameters.read_profile(options.f) if options.f else {}
     planned = parameters.combine(chosen, options.p, profile, options.grid)
     folder = (options.out or root() / "out").resolve()
     rounds, pairs = runs.plan(planned, folder, options.update), []
-    progress = Progress([job for jobs in rounds for job in jobs], options.jobs, report.timings(), sys.stderr)
+    progress = Progress([job for jobs in rounds for job in jobs], jobs_at_once, report.timings(), sys.stderr)
     from helpers.runner import pages  # takes a second: only once something can be seen
 
     with tempfile.TemporaryDirectory() as ipython, progress:
         pages.write_assets(folder)
-        kernels.configure(ipython, threads=kernels.threads_for(min(options.jobs, len(planned))))
+        kernels.configure(ipython, threads=kernels.threads_for(min(jobs_at_once, len(planned))))
         for jobs in rounds:
-            for job, row in runs.run_all(jobs, options.jobs, progress, options.scheduler):
+            for job, row in runs.run_all(jobs, jobs_at_once, progress, options.scheduler):
                 if options.update and row["status"] in ("ok", "kept") and (problem := runs.store(job)):
                     row |= {"status": "failed", "error": problem}
                 pairs.append((job, row))

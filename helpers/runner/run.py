@@ -40,6 +40,7 @@ def source_hash(path):
 def plan(runs, folder, update):
     """The jobs for runs (path, label, parameters) in rounds: ordinary notebooks, then each that reads executed ones.
 
+    With `update` each notebook has an empty cache of its own, so that the minutes stored are those of a new machine.
     A job says where from, where to, with which parameters, and the key under which its result is kept. A notebook with
     a parameter `executed` comes last, gets the folder of this run (not with `update`: it reads the committed notebooks)
     and is never kept.
@@ -54,6 +55,7 @@ def plan(runs, folder, update):
             "notebook": f"{path.stem} {label}".strip(),
             "parameters": parameters,
             "shipped": not parameters,
+            "fresh": update,
             "key": hashlib.sha256(repr(parts).encode()).hexdigest(),
         }
         (readers if "executed" in declared(path) else first).append(job)
@@ -114,6 +116,8 @@ def execute(job):
     started = time.perf_counter()
     with peak_memory() as peak, tempfile.TemporaryDirectory() as folder:
         os.environ["COURSE_VALUES"] = values = os.path.join(folder, "values")
+        if job["fresh"]:
+            os.environ["COURSE_CACHE"] = os.path.join(folder, "cache")
         try:
             executed = papermill.execute_notebook(
                 source, None, parameters=job["parameters"], cwd=source.parent, progress_bar=False
