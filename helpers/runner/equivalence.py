@@ -95,7 +95,8 @@ def _numbers(column):
     if pd.api.types.is_numeric_dtype(column):
         return column.astype(float)
     try:
-        return column.map(lambda text: np.mean([float(part) for part in text.split()]))
+        means = column.map(lambda text: np.mean([float(part) for part in text.split()]), na_action="ignore")
+        return means.astype(float)  # cells of other questions hold nothing
     except (AttributeError, ValueError):
         return None
 
