@@ -405,9 +405,9 @@ def keys(**values):
 
 def test_paths_are_seen_from_the_folder_one_starts_in(course):
     path = write_notebook(course, "01", "one", "print(n)", declared='table: str = ""\nname: str = ""')
-    ((_, _, values),) = parameters.combine({1: path}, [("table", "mine/odd.csv"), ("name", "mine/odd.csv")])
+    ((_, _, values),) = parameters.combine({"01": path}, [("table", "mine/odd.csv"), ("name", "mine/odd.csv")])
     assert values == {"table": str(course / "mine/odd.csv"), "name": "mine/odd.csv"}
-    ((_, _, values),) = parameters.combine({1: path}, [("table", "")])
+    ((_, _, values),) = parameters.combine({"01": path}, [("table", "")])
     assert values == {"table": ""}
 
 

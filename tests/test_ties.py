@@ -14,22 +14,6 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCES = [path for folder in ties.OURS for path in sorted((ROOT / folder).rglob("*.py"))]
 SOURCES += sorted((ROOT / "notebooks").glob("*.ipynb"))
 SORTS = ("argsort", "argpartition", "sort_values", "sort_index")
-# not held yet: what they lack is known, and nothing may be added here
-OPEN = {
-    "helpers/selection.py",
-    "studies/domains.py",
-    "studies/generation.py",
-    "studies/retrieval.py",
-    "studies/sentiment.py",
-    "studies/speech.py",
-    "studies/translation.py",
-    "notebooks/10_question_answering.ipynb",
-    "notebooks/12_machine_translation.ipynb",
-    "notebooks/13_speech_recognition.ipynb",
-    "notebooks/19_your_own_data.ipynb",
-}
-
-
 # ---- under test, in this process and in kernels ---------------------------------------------------------------------
 
 
@@ -162,8 +146,4 @@ def test_finder(code, found):
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_every_sort_is_stable(path):
     """Say kind="stable"; in place of argpartition take the first places of a stable argsort."""
-    found = findings(path)
-    if path.relative_to(ROOT).as_posix() in OPEN:
-        assert found, "this file is held now: take it off the list OPEN"
-    else:
-        assert not found
+    assert not findings(path)

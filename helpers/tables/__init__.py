@@ -54,7 +54,7 @@ def read(path, text_column="text", label_column="label", *, encoding=None):
 
 def check_labels(labels, where):
     """DataError, one sentence that begins with `where`, unless there are 2 to 50 labels with five rows or more each."""
-    counts = pd.Series(labels).value_counts().sort_index().sort_values(kind="stable")
+    counts = pd.Series(labels).value_counts().sort_index(kind="stable").sort_values(kind="stable")
     rarest = counts.index[0]
     if len(counts) < LABELS[0]:
         raise DataError(f"{where}: every label is {rarest!r}, and a classifier needs two to fifty labels")
