@@ -170,12 +170,6 @@ def test_facility_location_picks_the_rows_of_the_plain_greedy_rule_in_their_orde
     assert selection.facility_location(rows, 40, seed=3).tolist() == plain_greedy(rows, 40)[0]
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_facility_location_takes_the_first_drawn_of_rows_with_equal_gains(seed):
-    drawn = np.random.default_rng(seed).permutation(100)
-    assert selection.facility_location(np.eye(100), 60, seed=seed).tolist() == drawn[:60].tolist()
-
-
 def test_facility_location_by_blocks_comes_near_the_exact_rule():
     rows = unit(600, 16)
     exact, parts = (selection.facility_location(rows, 60, block=b) for b in (None, 100))

@@ -21,6 +21,7 @@ def choosing(monkeypatch):
     frame = pd.DataFrame({"text": [f"row {i}" for i in range(400)], "group": np.arange(400)}, index=range(1000, 1400))
     part = np.repeat(["pool", "valid", "judged", "test"], [300, 20, 30, 50])
     monkeypatch.setattr(study, "POOL", 200)
+    monkeypatch.setattr(study, "table", lambda language: (frame, part))
     monkeypatch.setattr(study, "rows", lambda language: (frame, vectors, labels, part))
     return study
 

@@ -43,8 +43,3 @@ def test_a_fifth_of_the_transcripts_is_anothers():
     wrong = kept[3] != truth[kept[0]]
     assert wrong.sum() == 19 and (never[3] == truth[never[0]]).all() and (kept[0] == never[0]).all()
     assert removed[0].tolist() == kept[0][~wrong].tolist() and (removed[3] == truth[removed[0]]).all()
-
-
-def test_errors_are_stored_a_character_a_clip():
-    assert study.pack([0, 9, 12]) == "e09c"
-    assert study.unpack(study.pack([0, 9, 12])).tolist() == [0, 9, 12]
