@@ -46,4 +46,5 @@ def test_a_full_model_is_tuned_with_the_settings_given(monkeypatch):
     monkeypatch.setattr(finetuning, "fine_tune", lambda texts, labels, **settings: seen.update(settings) or Tuned())
     predict, classes = classification.classifier("full", TEXTS, LABELS, **PLACE, seed=3, epochs=2, max_tokens=8)
     assert predict(["a", "b"]).shape == (2, 2) and classes == Tuned.classes
-    assert seen == {"encoder": "minilm", "precision": "mixed_bfloat16", "seed": 3, "epochs": 2, "max_tokens": 8}
+    precision = finetuning.sixteen_bits()
+    assert seen == {"encoder": "minilm", "precision": precision, "seed": 3, "epochs": 2, "max_tokens": 8}
