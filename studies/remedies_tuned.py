@@ -20,7 +20,7 @@ import numpy as np
 
 from helpers import augmentation, datasets, duplicates
 from helpers.runner import studies
-from helpers.runner.studies import pack
+from helpers.runner.studies import pack, unpack
 from helpers.scenarios import remedies_tuned, small_network
 
 DATA = ["snippets_en", "reviews_zh"]
@@ -127,6 +127,12 @@ def rare_class(language, seed, remedy):
                 f"{name}_macro_f1": small_network.macro_f1(on_test > cut, y_test, rare),
             }
     return result
+
+
+def figures(row):
+    """What follows from the test rows that the model of the best pass judged rightly."""
+    stopped = row["stopped_correct"]
+    return {"stopped_accuracy": unpack(stopped).mean()} if isinstance(stopped, str) else {}
 
 
 def run(question, language, arm, seed):
