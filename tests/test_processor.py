@@ -15,7 +15,7 @@ from helpers.runner import processor
 
 DRAWN = json.loads((Path(__file__).parent / "draws.json").read_text(encoding="utf8"))
 
-# Not facility location, which is known to choose other rows where gains are as good as equal (helpers.runner.ties.OPEN).
+# Not facility location, which chooses other rows where gains are as good as equal (helpers.runner.ties.OPEN).
 CHOICES = """
 import hashlib, json
 import numpy as np

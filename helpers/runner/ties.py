@@ -15,8 +15,8 @@ ROOT = Path(__file__).resolve().parents[2]
 OURS = ("helpers", "studies", "data", "benchmarks")
 RIGHT = 'say kind="stable", or let the last key be unique'
 RIGHT_FOR = {"argpartition": "take the first places of a stable argsort"}
-# Not yet: facility location looks at the highest bounds, and where gains are as good as equal its picks hang on rounding
-# and on which come first. The 800 stored cells that it chose would have to be run again.
+# Not yet: facility location looks at the highest bounds, and where gains are as good as equal its picks hang on
+# rounding and on which come first. The 800 stored cells that it chose would have to be run again.
 OPEN = {"helpers/selection/cover.py"}
 
 
