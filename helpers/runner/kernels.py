@@ -11,10 +11,10 @@ c.IPKernelApp.capture_fd_output = False
 c.IPKernelApp.log_level = 'ERROR'
 """
 UNDER_TEST = """from helpers.runner.kernels import refuse_network
-from helpers.runner.ties import refuse_ties
 
 refuse_network()
-refuse_ties()
+# once there is a shell: pandas asks on import whether it is in a notebook, and shows tables accordingly
+c.InteractiveShellApp.exec_lines = ["__import__('helpers.runner.ties').runner.ties.refuse_ties()"]
 """
 
 
