@@ -21,9 +21,7 @@ test: setup
 test-processor: setup
 	$(BIN)/python -m pytest tests/test_processor.py
 	$(BIN)/python -m helpers.runner.processor older \
-		$(BIN)/python -m pytest --nbval notebooks -n 2 --dist loadfile --nbval-cell-timeout=300 \
-		--ignore notebooks/08_fine_tuning.ipynb  # a cell of it trains in 16 bits, which takes minutes there
-	$(BIN)/python -m pytest --nbval notebooks/08_fine_tuning.ipynb --nbval-cell-timeout=300
+		$(BIN)/python -m pytest --nbval notebooks -n 2 --dist loadfile --nbval-cell-timeout=300
 
 test-backends: setup
 	$(PIP) -c constraints.txt -e '.[dev,peers]' jax
