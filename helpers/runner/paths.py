@@ -45,18 +45,13 @@ def canonical(node):
     ]
 
 
-def code_hash(files, skip=None):
-    """sha256 over files: Python by its syntax tree (comments, docstrings and layout do not count), others by bytes.
-
-    skip : name of a variable whose assignment at the top of a module does not count
-    """
+def code_hash(files):
+    """sha256 over files: Python by its syntax tree (comments, docstrings and layout do not count), others by bytes."""
     digest = hashlib.sha256()
     for path in sorted(files, key=lambda path: path.as_posix()):
         content = path.read_bytes()
         if path.suffix == ".py":
-            tree = ast.parse(content)
-            tree.body = [node for node in tree.body if skip not in map(ast.unparse, getattr(node, "targets", []))]
-            content = repr(canonical(tree)).encode()
+            content = repr(canonical(ast.parse(content))).encode()
         digest.update(path.name.encode() + b"\0" + content + b"\0")
     return digest.hexdigest()
 
