@@ -259,11 +259,15 @@ def interrupted(arguments, condition, whole_group):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
     )
     wait_for(condition)
     tree = psutil.Process(process.pid).children(recursive=True)
     (os.killpg if whole_group else os.kill)(process.pid, signal.SIGINT)
-    output, errors = process.communicate(timeout=15)  # it takes half a second on an idle machine
+    try:
+        output, errors = process.communicate(timeout=15)  # it takes half a second on an idle machine
+    finally:
+        workers.end([process])  # none is left to later tests
     assert process.returncode == 130 and output == ""
     wait_for(lambda: not any(alive(each.pid) for each in tree), seconds=4)
     return errors
