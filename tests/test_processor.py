@@ -15,7 +15,6 @@ from helpers.runner import processor
 
 DRAWN = json.loads((Path(__file__).parent / "draws.json").read_text(encoding="utf8"))
 
-# Not facility location, which chooses other rows where gains are as good as equal (helpers.runner.ties.OPEN).
 CHOICES = """
 import hashlib, json
 import numpy as np
@@ -27,7 +26,8 @@ for name, encoder in (("reviews_zh", "use"), ("snippets_en", "minilm")):
     vectors = pretrained.embed(frame["text"].tolist(), encoder)
     labels = np.arange(len(frame)) % 2
     agreed = {"labels": labels, "probabilities": np.eye(2)[labels]}
-    for method, more in {"k_center": {}, "prototypes": {}, "herding": agreed}.items():
+    choices = {"k_center": {}, "prototypes": {}, "facility_location": {}, "herding": agreed}
+    for method, more in choices.items():
         found[f"{method} {name}"] = np.asarray(getattr(selection, method)(vectors, 40, **more, seed=0)).tolist()
 print(json.dumps(found))
 """

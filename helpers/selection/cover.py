@@ -86,22 +86,32 @@ def facility_location(vectors, k, *, block=None, seed=0):
 
 
 def _lazy_greedy(similarity, nearest, k, batch=16):
-    """k candidates, greedily; similarity (candidates, rows), nearest (rows,) best so far, raised in place."""
-    zeros, ones = np.zeros_like(nearest), np.ones_like(nearest)
+    """k candidates, greedily; similarity (candidates, rows), nearest (rows,) best so far, raised in place.
 
-    def gains(rows):
-        rows = rows - nearest
-        return np.maximum(rows, zeros, out=rows) @ ones  # a product sums several times as fast as .sum(axis=1)
+    Candidates whose gains agree in their first bits are as good as each other, and the first of them is taken: two rows
+    that are each other's nearest gain the same, and only rounding, which differs by processor, says which is more.
+    """
+    ones = np.ones_like(nearest)
 
-    bound = np.concatenate([gains(similarity[i : i + batch]) for i in range(0, len(similarity), batch)])
-    batch, picks = min(batch, len(bound)), []
+    def gains(candidates):
+        parts = np.array_split(candidates, -(-len(candidates) // batch))
+        sums = [np.maximum(similarity[part] - nearest, 0) @ ones for part in parts]  # a product is faster than .sum()
+        return _first_bits(np.concatenate(sums))
+
+    bound, picks = gains(np.arange(len(similarity))), []
     while len(picks) < k:
-        top = np.argpartition(bound, -batch)[-batch:]
-        top = top[bound[top] > -np.inf]  # what is picked stays out
-        bound[top] = gains(similarity[top])
-        best = top[bound[top].argmax()]
-        if bound[best] >= bound.max():
+        least = np.partition(bound, -min(batch, len(bound)))[-min(batch, len(bound))]
+        top = np.flatnonzero((bound >= least) & (bound > -np.inf))  # what is picked stays out
+        bound[top] = gains(top)
+        best = int(bound.argmax())
+        if best in top:  # else an old bound is the highest: look at it first
             picks.append(best)
             np.maximum(nearest, similarity[best], out=nearest)
             bound[best] = -np.inf
     return picks
+
+
+def _first_bits(values, bits=12):
+    """Each value rounded to its first `bits` binary digits."""
+    fraction, exponent = np.frexp(values)
+    return np.ldexp(np.round(fraction * 2**bits) / 2**bits, exponent)
