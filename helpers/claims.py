@@ -14,7 +14,6 @@ from IPython.display import publish_display_data
 LEDGER = Path(__file__).with_name("claims.yaml")
 DIRECTIONS = ("higher", "lower", "not higher", "not lower")
 COLUMNS = ["id", "verdict", "effect", "low", "high", "difference", "conditions", "reason", "notebook", "parameters"]
-NEGATED = {"supported": "refuted", "negligible": "supported", "refuted": "supported", "inconclusive": "inconclusive"}
 
 
 def ledger():
@@ -32,23 +31,23 @@ def _claims():
 
 
 def verdict(effect, low, high, *, matters, direction):
-    """What an effect with its 95% interval says about the claim that it has a sign and is large enough to matter.
+    """What an effect with its 95% interval says about the claim that it is `matters` or more.
 
     effect, low, high : finite, low ≤ effect ≤ high, all in the unit of matters
-    matters           : the smallest effect that matters, above 0
+    matters           : m, the smallest effect that matters, above 0
     direction         : "higher" or "lower" is the claim; "not higher" or "not lower" denies one of these
-    returns           : of "higher", with a margin of a tenth of `matters` at every border that would free it to flip:
-        "supported"    the interval lies above 0 and the effect is at least `matters`
-        "negligible"   the interval lies within ± `matters`: neither the claim nor its opposite holds to a degree
+    returns           : for "higher"
+        "supported"    the whole interval is at least m
+        "negligible"   the whole interval lies within ± m: neither the claim nor its opposite holds to a degree
                        that matters
-        "refuted"      the interval lies below `matters`, but not within ±: an effect of the claimed size is ruled out
-        "inconclusive" anything else
-      "lower" is the mirror image. A denial is refuted where the claim is supported, supported where it is
-      negligible or refuted.
+        "refuted"      the whole interval is below m, but not within ± m
+        "inconclusive" m lies in the interval, or is nearer to it than m / 10: last digits could decide
+      "negligible" keeps the same tenth to − m, beyond it the verdict is "refuted". "lower" is the mirror image. A denial
+      is the exact negation: "refuted" where the whole interval is at least m, "supported" where it is below m.
 
-    >>> verdict(0.03, 0.01, 0.05, matters=0.01, direction="higher")
+    >>> verdict(0.03, 0.02, 0.04, matters=0.01, direction="higher")
     'supported'
-    >>> verdict(0.03, 0.01, 0.05, matters=0.01, direction="lower")
+    >>> verdict(0.03, 0.02, 0.04, matters=0.01, direction="not higher")
     'refuted'
     """
     if direction not in DIRECTIONS:
@@ -57,16 +56,17 @@ def verdict(effect, low, high, *, matters, direction):
         raise ValueError(f"matters must be above 0, got {matters}")
     if not (math.isfinite(low) and math.isfinite(high) and low <= effect <= high):
         raise ValueError(f"an effect must lie in its finite interval, got {effect} in [{low}, {high}]")
-    if direction.startswith("not "):
-        return NEGATED[verdict(effect, low, high, matters=matters, direction=direction.removeprefix("not "))]
-    if direction == "lower":
-        effect, low, high = -effect, -high, -low
+    if direction.endswith("lower"):
+        low, high = -high, -low
     margin = matters / 10
-    if low >= margin and effect >= matters + margin:
+    holds, fails = low >= matters + margin, high <= matters - margin
+    if direction.startswith("not "):
+        return "refuted" if holds else "supported" if fails else "inconclusive"
+    if holds:
         return "supported"
-    if high <= matters - margin:
-        return "negligible" if low >= margin - matters else "refuted"
-    return "inconclusive"
+    if not fails:
+        return "inconclusive"
+    return "negligible" if low >= margin - matters else "refuted"
 
 
 def verdict_of_difference(difference, tolerance):

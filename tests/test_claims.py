@@ -75,11 +75,9 @@ def test_examples_in_the_docstrings():
     [
         # smallest effect that matters .1, so the margin is .01
         (0.20, 0.15, 0.25, "supported"),
-        (0.20, 0.011, 0.39, "supported"),
-        (0.20, 0.009, 0.39, "inconclusive"),  # nearly touches 0
-        (0.20, -0.01, 0.41, "inconclusive"),
-        (0.111, 0.05, 0.17, "supported"),
-        (0.109, 0.05, 0.17, "inconclusive"),  # nearly too small to matter
+        (0.20, 0.111, 0.39, "supported"),
+        (0.20, 0.109, 0.39, "inconclusive"),  # the effect may be smaller than what matters
+        (0.20, 0.011, 0.39, "inconclusive"),  # there surely is an effect, of a size that may not matter
         (0.05, 0.02, 0.08, "negligible"),  # not 0, but too small to matter
         (0.00, -0.089, 0.089, "negligible"),
         (0.00, -0.089, 0.091, "inconclusive"),  # an effect that matters is nearly possible
@@ -180,13 +178,48 @@ def test_a_firm_verdict_holds_when_all_figures_move_by_less_than_a_tenth(effect,
     low, high = effect - below, effect + above
     result = claims.verdict(effect, low, high, matters=matters, direction="higher")
     assume(result != "inconclusive")
-    effect, low, high = effect + move * matters, low + move * matters, high + move * matters
+    low, high = low + move * matters, high + move * matters
     if result == "supported":
-        assert low > 0 and effect >= matters
+        assert low >= matters
     if result in DENIES:
         assert high < matters
     if result == "negligible":
         assert low > -matters
+
+
+def words(low, high, direction):
+    """What becomes of a claim "1 or more", by the words of the definition; None within a tenth of a border."""
+    if min(abs(low - 1), abs(high - 1)) < 0.1 or abs(low + 1) < 0.1:
+        return None
+    if direction.startswith("not"):
+        return "refuted" if low >= 1 else "supported" if high < 1 else "inconclusive"
+    if low >= 1:
+        return "supported"
+    if high < 1:
+        return "negligible" if low > -1 else "refuted"
+    return "inconclusive"
+
+
+def test_the_rule_on_a_grid_of_effects_and_intervals():
+    """All intervals from −3 to 3 in steps of an eighth: the definition, its mirror image, and the denial of both."""
+    ends, seen = np.arange(-24, 25) / 8, set()
+    for low, high in ((low, high) for low in ends for high in ends if low <= high):
+        for direction in claims.DIRECTIONS:
+            one, other = (-high, -low) if direction.endswith("lower") else (low, high)
+            expected = words(one, other, direction)
+            found = claims.verdict((low + high) / 2, low, high, matters=1, direction=direction)
+            assert expected in (None, found), (low, high, direction)
+            seen.add((direction, found))
+    assert len(seen) == 4 + 4 + 3 + 3
+
+
+@given(numbers, widths, widths, sizes, st.sampled_from(["higher", "lower"]))
+def test_a_denial_is_judged_by_the_same_standard_as_its_claim(effect, below, above, matters, direction):
+    claim, denial = (
+        claims.verdict(effect, effect - below, effect + above, matters=matters, direction=one)
+        for one in (direction, f"not {direction}")
+    )
+    assert denial == {"supported": "refuted", "inconclusive": "inconclusive"}.get(claim, "supported")
 
 
 # ---------------------------------------------------------------- records
