@@ -34,7 +34,6 @@ bench: setup
 	$(BIN)/python -m benchmarks.duplicates 1000000
 	$(BIN)/python -m benchmarks.facility_location --large
 	$(BIN)/python -m benchmarks.label_errors
-	$(BIN)/python -m benchmarks.selection
 	$(BIN)/python -m benchmarks.fine_tuning
 
 site: setup

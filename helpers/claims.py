@@ -42,8 +42,8 @@ def verdict(effect, low, high, *, matters, direction):
                        that matters
         "refuted"      the whole interval is below m, but not within ± m
         "inconclusive" m lies in the interval, or is nearer to it than m / 10: last digits could decide
-      "negligible" keeps the same tenth to − m, beyond it the verdict is "refuted". "lower" is the mirror image. A denial
-      is the exact negation: "refuted" where the whole interval is at least m, "supported" where it is below m.
+      "negligible" keeps the same tenth to − m, beyond it the verdict is "refuted". "lower" is the mirror image. A
+      denial is the exact negation: "refuted" where the whole interval is at least m, "supported" where it is below m.
 
     >>> verdict(0.03, 0.02, 0.04, matters=0.01, direction="higher")
     'supported'

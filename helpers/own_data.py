@@ -87,10 +87,10 @@ def recommend(n_rows, n_pool, n_labels):
     """Which method should choose n_rows of a pool, and why: (method, reason), by the decision table of notebook 06.
 
     n_rows : 0 is no budget
-    method : "all", "random", "agreement" or "herding"
+    method : "all", "random", "agreement" or "agree_then_herd"
 
     >>> recommend(500, 5000, 2)[0], recommend(500, 5000, 7)[0], recommend(0, 5000, 2)[0]
-    ('herding', 'random', 'all')
+    ('agree_then_herd', 'random', 'all')
     """
     if not n_rows or n_rows >= n_pool:
         return "all", "no budget below the rows there are: leaving rows out gained nothing in notebook 06"
@@ -102,7 +102,7 @@ def recommend(n_rows, n_pool, n_labels):
         return "random", "no method has been shown to beat it clearly below 50 or above 1,000 rows"
     if n_rows < 100:
         return "agreement", "of two labels and at least five times the rows, it beat random in both languages"
-    return "herding", "of two labels and at least five times the rows, it beat random in both languages"
+    return "agree_then_herd", "of two labels and at least five times the rows, it beat random in both languages"
 
 
 # ---- models as files ------------------------------------------------------------------------------------------------

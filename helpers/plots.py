@@ -47,7 +47,8 @@ LOOKS = {
     "forgetting": ("#E69F00", "<", "-."),
     "gradient_matching": ("#009E73", "^", "--"),
     "agreement": ("#009E73", "D", "-."),
-    "herding": ("#D55E00", "v", "-"),
+    "agree_then_herd": ("#D55E00", "v", "-"),
+    "herding": ("#56B4E9", "v", ":"),
     "TF-IDF and encoder, stacked": ("#CC79A7", "P", "--"),
     "all four, stacked": ("#D55E00", "v", "-"),
     "margin": ("#CC79A7", "P", "-"),
@@ -123,10 +124,10 @@ def as_text(table):
     """A DataFrame or a Series as text, its numbers to three digits; of more than eight rows the first and last four.
 
     >>> import pandas as pd
-    >>> print(as_text(pd.DataFrame({"accuracy": [0.81324, 0.7], "rows": [12_345, 50]}, index=["random", "herding"])))
+    >>> print(as_text(pd.DataFrame({"accuracy": [0.81324, 0.7], "rows": [12_345, 50]}, index=["random", "longest"])))
              accuracy   rows
     random      0.813  12345
-    herding     0.700     50
+    longest     0.700     50
     """
     rounded = table.map(lambda value: float(f"{value:.3g}") if isinstance(value, (float, np.floating)) else value)
     return rounded.to_string(max_rows=8)

@@ -31,9 +31,9 @@ ENCODER = {"zh": "use", "en": "minilm"}
 POOL = 5474
 BUDGETS, SOME = [50, 100, 200, 500, 1000, 2000, 5000], [100, 500, 2000]
 DRAWN = ["random", "stratified"]
-BY_VECTOR = ["prototypes", "k_center", "facility_location"]
+BY_VECTOR = ["prototypes", "k_center", "facility_location", "herding"]
 BY_LABEL = ["longest", "quality", "quality_diversity", "el2n", "forgetting", "gradient_matching"]
-TRUSTED = ["agreement", "herding"]
+TRUSTED = ["agreement", "agree_then_herd"]
 BOUGHT = ["random", *BY_VECTOR, "margin", "density_weighted"]  # with two classes entropy buys what margin buys
 BEFORE = ["nothing", "suspects out", "suspects relabelled", "errors out"]
 GRID = [
@@ -66,9 +66,9 @@ GRID = [
             for noise in (0.0, 0.05, 0.1, 0.2)
             for before, methods in [
                 ("nothing", DRAWN[:1] + BY_VECTOR[1:] + BY_LABEL[1:] + TRUSTED),
-                ("suspects out", ["random", "facility_location", "herding"]),
-                ("suspects relabelled", ["random", "herding"]),
-                ("errors out", ["random", "facility_location", "herding"]),
+                ("suspects out", ["random", "facility_location", "agree_then_herd"]),
+                ("suspects relabelled", ["random", "agree_then_herd"]),
+                ("errors out", ["random", "facility_location", "agree_then_herd"]),
             ]
             for method in methods
             for n in (500, 2000)
@@ -78,7 +78,7 @@ GRID = [
             ("cleaning", "zh", features, before, method, 0.0, n, seed)
             for features in ("encoder", "TF-IDF")
             for before in ("raw rows", "nothing")
-            for method in ("random", "agreement", "herding")
+            for method in ("random", "agreement", "agree_then_herd")
             for n in (200, 500, 2000)
             for seed in range(10)
         ),
@@ -184,7 +184,7 @@ def chosen(method, k, frame, vectors, labels, judged, valid, seed):
         "forgetting": {"labels": labels},
         "gradient_matching": {"labels": labels, "valid_vectors": valid[0], "valid_labels": valid[1]},
         "agreement": trusted,
-        "herding": trusted,
+        "agree_then_herd": trusted,
     }
     return getattr(selection, method)(vectors, k, **given.get(method, {}), seed=seed)
 

@@ -31,9 +31,9 @@ ARMS = ["random", "TPE", "random and halving", "TPE and median", "TPE and halvin
 DEFAULTS = {"normal": True, "lower": False, "stop_words": "stay", "length": 160, "copies": 0}
 PLAIN = {  # nobody searched for these
     "TF-IDF, random rows": {"model": "TF-IDF", "choose": "random", "ngrams": 2, "C": 5, **DEFAULTS},
-    "TF-IDF, herding": {"model": "TF-IDF", "choose": "herding", "ngrams": 2, "C": 5, **DEFAULTS},
+    "TF-IDF, agree_then_herd": {"model": "TF-IDF", "choose": "agree_then_herd", "ngrams": 2, "C": 5, **DEFAULTS},
     "probe, random rows": {"model": "probe", "choose": "random", "C": 1, **DEFAULTS},
-    "probe, herding": {"model": "probe", "choose": "herding", "C": 1, **DEFAULTS},
+    "probe, agree_then_herd": {"model": "probe", "choose": "agree_then_herd", "C": 1, **DEFAULTS},
 }
 WINNERS = ["random", "TPE", "TPE and halving"]
 GRID = [

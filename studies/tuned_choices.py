@@ -1,13 +1,16 @@
 """Does what holds on frozen features hold for real fine-tuning? The whole encoder is trained on what a method chose.
 
-Questions  : curation  The very rows of the study `choosing`, 500 Chinese or 200 English: do the methods rank alike?
+Questions  : rate      Which learning rate and how many epochs does validation prefer, for random rows, 500 Chinese and
+                       200 English? `SETTINGS` holds its answer.
+             curation  The very rows of the study `choosing`, 500 Chinese or 200 English: do the methods rank alike?
              noise     The same with a fifth of the pool's labels turned round.
              replay    English only: a model tuned on 300 tweets goes on to 300 rows of which most are editorials. How
                        much of what it knew of tweets is gone, and what do a few tweets among the new rows save?
 Prediction : The order stays: distrust of labels wins, hardest rows lose. Turned labels cost more, for all weights can
              learn them by heart. A twentieth of replay saves most of what would be forgotten.
-Fair       : every arm two epochs at the same rate, fixed beforehand on no row of these; five seeds, pools of the first
-             five of `choosing`; measured on the part "judged", which no choice of method has seen.
+Fair       : every arm at the rate and epochs that random rows prefer on the part "valid" (question rate); five seeds,
+             pools of the first five of `choosing`; measured on the part "judged", which no choice of method has seen.
+             Replay trains twice in a row, for two epochs at a rate fixed beforehand.
 """
 
 from functools import cache
@@ -21,8 +24,9 @@ from helpers.runner.studies import pack, unpack
 from helpers.scenarios import replay
 
 DATA = ["reviews_zh", "snippets_en"]
-METHODS = ["random", "k_center", "facility_location", "quality", "el2n", "agreement", "herding"]
+METHODS = ["random", "k_center", "facility_location", "herding", "quality", "el2n", "agreement", "agree_then_herd"]
 REPLAY = ["tweets alone", "0%", "5%", "20%", "both at once"]
+TRIED = [(rate, epochs) for rate in (1e-4, 3e-4, 1e-3) for epochs in (2, 6)]
 GRID = [
     dict(zip(("question", "language", "method", "noise", "n", "seed"), cell, strict=True))
     for cell in [
@@ -34,25 +38,34 @@ GRID = [
         ),
         *(
             ("noise", "zh", method, 0.2, 500, seed)
-            for method in ("random", "facility_location", "herding")
+            for method in ("random", "facility_location", "agree_then_herd")
             for seed in range(5)
         ),
         *(("replay", "en", arm, 0.0, 300, seed) for seed in range(5) for arm in REPLAY),
     ]
+] + [
+    {"question": "rate", "language": language, "method": "random", "noise": 0.0, "n": n, "seed": seed}
+    | {"learning_rate": rate, "epochs": epochs}
+    for language, n in (("zh", 500), ("en", 200))
+    for rate, epochs in TRIED
+    for seed in range(3)
 ]
-SETTINGS = {"epochs": 2, "learning_rate": 1e-4, "max_tokens": 48}
+SETTINGS = {"zh": {"learning_rate": 1e-3, "epochs": 6}, "en": {"learning_rate": 1e-4, "epochs": 6}}
+REPLAYED = {"learning_rate": 1e-4, "epochs": 2}
+MAX_TOKENS = 48
 choosing = studies.module("choosing")
 
 
-def judged(language):
-    """Rows of the part "judged" and their class numbers."""
+def judged(language, on="judged"):
+    """Rows of a part and their class numbers."""
     frame, part = choosing.table(language)
-    return frame[part == "judged"], choosing.codes(frame)[part == "judged"]
+    return frame[part == on], choosing.codes(frame)[part == on]
 
 
-def tune(language, texts, labels, seed):
+def tune(language, texts, labels, seed, settings):
     """The encoder and a head, all of it trained on these rows."""
-    return finetuning.fine_tune(texts, labels.tolist(), encoder=choosing.ENCODER[language], seed=seed, **SETTINGS)
+    encoder = choosing.ENCODER[language]
+    return finetuning.fine_tune(texts, labels.tolist(), encoder=encoder, seed=seed, max_tokens=MAX_TOKENS, **settings)
 
 
 @cache
@@ -68,8 +81,8 @@ def replayed(arm, n, seed):
     tweets, editorials = kinds("tweets", seed), kinds("editorials", seed)
     if arm == "both at once":
         texts, labels = (list(a[:n]) + list(b[:n]) for a, b in zip(tweets, editorials, strict=True))
-        return tune("en", texts, np.array(labels), seed)
-    tuned = tune("en", tweets[0][:n], tweets[1][:n], seed)
+        return tune("en", texts, np.array(labels), seed, REPLAYED)
+    tuned = tune("en", tweets[0][:n], tweets[1][:n], seed, REPLAYED)
     if arm != "tweets alone":
         share = {"tweets": float(arm.rstrip("%")) / 100}
         counts = selection.mixture({"tweets": n, "editorials": len(editorials[0])}, n, replay=share)
@@ -77,20 +90,21 @@ def replayed(arm, n, seed):
             list(a[: counts["tweets"]]) + list(b[: counts["editorials"]])
             for a, b in zip(tweets, editorials, strict=True)
         )
-        replay.go_on(tuned, texts, np.array(labels), seed=seed, **SETTINGS)
+        replay.go_on(tuned, texts, np.array(labels), seed=seed, max_tokens=MAX_TOKENS, **REPLAYED)
     return tuned
 
 
-def run(question, language, method, noise, n, seed):
+def run(question, language, method, noise, n, seed, learning_rate=None, epochs=None):
     """One run: correctness on the rows judged; of replay also the accuracy on each kind of text."""
     keras.mixed_precision.set_global_policy(finetuning.sixteen_bits())
-    test, answers = judged(language)
+    test, answers = judged(language, "valid" if question == "rate" else "judged")
     if question == "replay":
         tuned = replayed(method, n, seed)
     else:
         frame = choosing.rows(language)[0]
         train, given, _ = choosing.curated(language, "nothing", method, noise, n, seed)
-        tuned = tune(language, frame["text"].iloc[train].tolist(), given, seed)
+        settings = {"learning_rate": learning_rate, "epochs": epochs} if epochs else SETTINGS[language]
+        tuned = tune(language, frame["text"].iloc[train].tolist(), given, seed, settings)
     correct = tuned.predict(test["text"].tolist()).argmax(axis=1) == answers
     keras.mixed_precision.set_global_policy("float32")
     result = {"accuracy": correct.mean(), "correct": pack(correct, test.index), "seconds": round(tuned.seconds, 1)}

@@ -5,7 +5,7 @@ Question   : how do automated searches compare at equal compute? The study `sear
              looked up, so hundreds of searches cost minutes, and all meet the same outcomes.
 Space      : model    TF-IDF, probe (frozen encoder), head, last, full (the encoder fine-tuned, see `finetuning`)
              data     which 500 of the pool's 5,474 rows: random, random among those that confident learning does not
-                      suspect, agreement, herding; for TF-IDF also with an edited copy of each row
+                      suspect, agreement, agree_then_herd; for TF-IDF also with an edited copy of each row
              text     for TF-IDF and probe: stop words out, texts cut at 40 or 160 characters; for TF-IDF also normal
                       form, lower case
              settings length of character n-grams, C; learning rate, batch size, passes
@@ -32,15 +32,15 @@ from helpers.runner import studies
 
 DATA = ["reviews_zh"]
 ROWS, REPEATS, FEW = 500, 3, 100
-CHOOSE = ["random", "suspects out", "agreement", "herding"]
+CHOOSE = ["random", "suspects out", "agreement", "agree_then_herd"]
 SHAPE = {"stop_words": ["stay", "out"], "length": [40, 160]}
 FORM = {"normal": [False, True], "lower": [False, True]}
 SPACE = {  # what a row of the table settles, then what its columns run through
     "TF-IDF": ({"choose": CHOOSE, "copies": [0, 1]}, {**FORM, **SHAPE, "ngrams": [1, 2], "C": [1, 5, 25]}),
     "probe": ({"choose": CHOOSE, "copies": [0]}, {**SHAPE, "C": [0.3, 1, 3, 10]}),
     "head": ({"choose": CHOOSE, "copies": [0]}, {"rate": [1e-3, 1e-2], "batch_size": [16, 64], "epochs": [5, 20]}),
-    "full": ({"choose": ["random", "herding"], "copies": [0]}, {"rate": [3e-4, 1e-3], "epochs": [3]}),
-    "last": ({"choose": ["random", "herding"], "copies": [0]}, {"rate": [3e-4, 1e-3], "epochs": [3]}),
+    "full": ({"choose": ["random", "agree_then_herd"], "copies": [0]}, {"rate": [3e-4, 1e-3], "epochs": [3]}),
+    "last": ({"choose": ["random", "agree_then_herd"], "copies": [0]}, {"rate": [3e-4, 1e-3], "epochs": [3]}),
 }
 
 

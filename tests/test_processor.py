@@ -26,7 +26,7 @@ for name, encoder in (("reviews_zh", "use"), ("snippets_en", "minilm")):
     vectors = pretrained.embed(frame["text"].tolist(), encoder)
     labels = np.arange(len(frame)) % 2
     agreed = {"labels": labels, "probabilities": np.eye(2)[labels]}
-    choices = {"k_center": {}, "prototypes": {}, "facility_location": {}, "herding": agreed}
+    choices = {"k_center": {}, "prototypes": {}, "facility_location": {}, "herding": {}, "agree_then_herd": agreed}
     for method, more in choices.items():
         found[f"{method} {name}"] = np.asarray(getattr(selection, method)(vectors, 40, **more, seed=0)).tolist()
 print(json.dumps(found))

@@ -52,7 +52,8 @@ METHODS = {
     selection.forgetting: ["labels"],
     selection.gradient_matching: ["labels", "valid_vectors", "valid_labels"],
     selection.agreement: ["labels", "probabilities"],
-    selection.herding: ["labels", "probabilities"],
+    selection.herding: [],
+    selection.agree_then_herd: ["labels", "probabilities"],
     selection.margin: ["probabilities"],
     selection.entropy: ["probabilities"],
     selection.density_weighted: ["probabilities"],
@@ -310,7 +311,7 @@ def test_agreement_takes_agreed_rows_first_then_the_nearest_to_agreement():
     assert set(picks[:2].tolist()) == {0, 3} and picks[2:].tolist() == [2, 1, 4]
 
 
-def test_herding_follows_the_mean_of_the_agreed_rows_of_each_class_better_than_chance():
+def test_agree_then_herd_follows_the_mean_of_the_agreed_rows_of_each_class_better_than_chance():
     rows, named = scored(2000)
     labels, positive = named["labels"], named["probabilities"][:, 1]
     given = {"labels": labels, "probabilities": named["probabilities"]}
@@ -321,16 +322,14 @@ def test_herding_follows_the_mean_of_the_agreed_rows_of_each_class_better_than_c
             own = picks[labels[picks] == label]
             return np.linalg.norm(rows[own].mean(axis=0) - rows[agreed].mean(axis=0))
 
-        assert ((positive > 0.5) == labels)[selection.herding(rows, 200, **given)].all()
+        assert ((positive > 0.5) == labels)[selection.agree_then_herd(rows, 200, **given)].all()
         chance = [miss(selection.agreement(rows, 200, **given, seed=seed)) for seed in range(10)]
-        assert miss(selection.herding(rows, 200, **given)) < 0.5 * np.mean(chance)
+        assert miss(selection.agree_then_herd(rows, 200, **given)) < 0.5 * np.mean(chance)
 
 
 def test_herding_step_by_step():
     rows, _ = scored(30)
-    labels = np.zeros(30, int)
-    probabilities = np.column_stack([np.linspace(0.6, 0.9, 30), np.linspace(0.4, 0.1, 30)])
-    picks = selection.herding(rows, 6, labels=labels, probabilities=probabilities)
+    picks = selection.herding(rows, 6)
     weight, expected = rows.mean(axis=0), []
     for _ in range(6):
         scores = rows @ weight
@@ -338,11 +337,14 @@ def test_herding_step_by_step():
         expected.append(int(scores.argmax()))
         weight = weight + rows.mean(axis=0) - rows[expected[-1]]
     assert picks.tolist() == expected
+    agreed = {"labels": np.zeros(30, int), "probabilities": np.full((30, 2), [0.7, 0.3])}
+    assert set(selection.agree_then_herd(rows, 6, **agreed)) == set(picks)  # one class, no label in doubt
 
 
-def test_herding_keeps_the_classes_balanced_from_the_first_picks_on():
+def test_agree_then_herd_keeps_the_classes_balanced_from_the_first_picks_on():
     rows, named = scored(200)
-    picks = selection.herding(rows, 60, labels=named["labels"], probabilities=np.eye(2)[named["labels"]] * 0.6 + 0.2)
+    sure = np.eye(2)[named["labels"]] * 0.6 + 0.2
+    picks = selection.agree_then_herd(rows, 60, labels=named["labels"], probabilities=sure)
     assert np.bincount(named["labels"][picks[:10]]).tolist() == [5, 5]
 
 
@@ -460,13 +462,11 @@ def test_the_gradient_of_a_linear_classifier_by_hand_and_by_finite_differences()
 
 @pytest.mark.equation("6.3")
 def test_herding_by_hand_and_by_trying_every_row():
-    sure = {"labels": np.zeros(3, int), "probabilities": np.array([[0.9, 0.1]] * 3)}
     rows = np.array([[1, 0], [0, 1], [0.6, 0.8]])  # w = (.53, .60), then (.47, .40), then (0, 1)
-    assert selection.herding(rows, 3, **sure).tolist() == [2, 0, 1]
+    assert selection.herding(rows, 3).tolist() == [2, 0, 1]
     many, picks = unit(40), []
     for _ in range(12):
         left = [j for j in range(40) if j not in picks]
         miss = [np.linalg.norm(many[[*picks, j]].mean(axis=0) - many.mean(axis=0)) for j in left]
         picks.append(left[int(np.argmin(miss))])
-    sure = {"labels": np.zeros(40, int), "probabilities": np.array([[0.9, 0.1]] * 40)}
-    assert selection.herding(many, 12, **sure).tolist() == picks
+    assert selection.herding(many, 12).tolist() == picks

@@ -56,7 +56,7 @@ def test_table_has_a_row_for_each_configuration_and_repeat_in_the_order_of_the_s
     table = tuning.table(pd.DataFrame(rows))
     assert len(table) == 872 * tuning.REPEATS and table.groupby("config").size().eq(tuning.REPEATS).all()
     assert table["config"].nunique() == len({searches.key(one) for one in table.to_dict("records")}) == 872
-    one = table[(table["model"] == "head") & (table["choose"] == "herding") & (table["seed"] == 1)]
+    one = table[(table["model"] == "head") & (table["choose"] == "agree_then_herd") & (table["seed"] == 1)]
     assert one["valid"].tolist() == [place / 200 for place in range(8)]
     assert one["other"].tolist() == [place / 400 for place in range(8)]
     assert one[["rate", "batch_size", "epochs"]].to_dict("records") == tuning.settings("head")

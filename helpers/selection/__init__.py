@@ -17,22 +17,23 @@ Anything else is a ValueError that names what is wrong. Curation knows all label
 (margin, entropy, density_weighted) sees no labels and pays for each one: never rank the two together.
 """
 
-from helpers.selection.cover import facility_location, facility_value, k_center, prototypes, random
+from helpers.selection.cover import facility_location, facility_value, herding, k_center, prototypes, random
 from helpers.selection.mixtures import manifest, mixture, stratified
 from helpers.selection.scores import (
+    agree_then_herd,
     agreement,
     density_weighted,
     el2n,
     entropy,
     forgetting,
     gradient_matching,
-    herding,
     margin,
     quality_diversity,
     training_trace,
 )
 
 __all__ = [
+    "agree_then_herd",
     "agreement",
     "density_weighted",
     "el2n",

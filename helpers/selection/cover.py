@@ -48,6 +48,27 @@ def k_center(vectors, k, *, seed=0):
     return np.array(picks)
 
 
+def herding(vectors, k, *, seed=0):
+    """Rows whose mean follows the mean of all: each pick supplies most of what the picks before it still lack.
+
+    seed   : unused, the rule draws nothing
+    cost   : O(n · k · d)
+    source : Welling 2009; Chen, Welling & Smola 2010
+    """
+    return np.array(follow_mean(checked_vectors(vectors, k), k))
+
+
+def follow_mean(vectors, k):
+    """k positions, in order, of herding; vectors (n, d) are taken as they are."""
+    mean = vectors.mean(axis=0)
+    lacking, free, picks = mean.copy(), np.zeros(len(vectors)), []
+    for _ in range(k):
+        picks.append(int((vectors @ lacking + free).argmax()))
+        free[picks[-1]] = -np.inf
+        lacking += mean - vectors[picks[-1]]
+    return picks
+
+
 def facility_value(vectors, rows):
     """Σ over all rows of the cosine with the nearest picked row, 0 if negative: what facility location maximises.
 
@@ -65,9 +86,10 @@ def facility_value(vectors, rows):
 def facility_location(vectors, k, *, block=None, seed=0):
     """Rows that together lie near all rows of the pool: greedily, the row that raises `facility_value` the most.
 
-    block  : candidates compared at a time. None is all of them, the exact greedy rule (at least 1 − 1/e of the best
-             value), up to 16,384 rows, and 1,000 beyond. With blocks the pool is dealt at random into n / block parts
-             (at most k), and each part gives its share of the k picks, chosen by their gain over all rows
+    block  : candidates compared at a time. None is all of them, the greedy rule (at least 1 − 1/e of the best value,
+             but gains within a part in 4,096 of each other count as equal), up to 16,384 rows, and 1,000 beyond. With
+             blocks the pool is dealt at random into n / block parts (at most k), and each part gives its share of the
+             k picks, chosen by their gain over all rows
     cost   : one product of all candidates by all rows, O(n² · d) time; 4 · n · block bytes
     source : Nemhauser, Wolsey & Fisher 1978; Minoux 1978 (a gain can only shrink, so old gains are upper bounds and
              few need a second look); Mirzasoleiman et al. 2015 (a random part of the candidates is enough for a pick)
@@ -89,7 +111,8 @@ def _lazy_greedy(similarity, nearest, k, batch=16):
     """k candidates, greedily; similarity (candidates, rows), nearest (rows,) best so far, raised in place.
 
     Candidates whose gains agree in their first bits are as good as each other, and the first of them is taken: two rows
-    that are each other's nearest gain the same, and only rounding, which differs by processor, says which is more.
+    that are each other's nearest gain the same, and only rounding, which differs by processor, says which is more. So
+    another processor takes other rows seldom; never would ask for gains without rounding.
     """
     ones = np.ones_like(nearest)
 
@@ -99,9 +122,11 @@ def _lazy_greedy(similarity, nearest, k, batch=16):
         return _first_bits(np.concatenate(sums))
 
     bound, picks = gains(np.arange(len(similarity))), []
+    batch = min(batch, len(bound))
     while len(picks) < k:
-        least = np.partition(bound, -min(batch, len(bound)))[-min(batch, len(bound))]
-        top = np.flatnonzero((bound >= least) & (bound > -np.inf))  # what is picked stays out
+        least = np.partition(bound, -batch)[-batch]
+        above, level = np.flatnonzero(bound > least), np.flatnonzero((bound == least) & (bound > -np.inf))
+        top = np.concatenate([above, level[: batch - len(above)]])  # what is picked, at −∞, stays out
         bound[top] = gains(top)
         best = int(bound.argmax())
         if best in top:  # else an old bound is the highest: look at it first

@@ -6,6 +6,7 @@ from scipy.special import entr, softmax
 
 from helpers.label_errors import checked
 from helpers.selection.checks import checked_labels, checked_vectors, highest
+from helpers.selection.cover import follow_mean
 from helpers.selection.mixtures import mixture
 
 
@@ -107,8 +108,8 @@ def agreement(vectors, k, *, labels, probabilities, seed=0):
     return _agreed_first(probabilities, labels, seed)[0][:k]
 
 
-def herding(vectors, k, *, labels, probabilities, seed=0):
-    """The course's recommendation: rows whose label a model agrees with, and of them those that balance to their mean.
+def agree_then_herd(vectors, k, *, labels, probabilities, seed=0):
+    """The course's recommendation: rows whose label a model agrees with, and of these `herding` within each class.
 
     Within each class, in the share that it has among the agreed rows, every pick turns the mean of the picks towards
     the mean vector of all agreed rows of the class: unusual rows come in where others make up for them.
@@ -117,8 +118,8 @@ def herding(vectors, k, *, labels, probabilities, seed=0):
               closest to agreement join. Picks make up for each other, so cross-validation among a few dozen of them
               underrates every model: settle its strength by other rows
     cost    : O(n · k · d)
-    source  : Welling 2009; Chen, Welling & Smola 2010 (herding); Rebuffi et al. 2017 (iCaRL), algorithm 4 (the rows of
-              each class to keep)
+    source  : agreement as a filter, and herding as in Rebuffi et al. 2017 (iCaRL), algorithm 4 (the rows of each class
+              to keep); the combination is ours
     """
     vectors = checked_vectors(vectors, k)
     probabilities, labels = checked(probabilities, checked_labels(labels, len(vectors)))
@@ -129,20 +130,9 @@ def herding(vectors, k, *, labels, probabilities, seed=0):
     picks, when = [], []
     for label in classes[[quota[label] > 0 for label in classes]]:
         rows = agreed[labels[agreed] == label]
-        picks.extend(rows[_herd(vectors[rows], quota[label])])
+        picks.extend(rows[follow_mean(vectors[rows], quota[label])])
         when.extend((np.arange(quota[label]) + 0.5) / quota[label])
     return np.array(picks)[np.argsort(when, kind="stable")]
-
-
-def _herd(vectors, k):
-    """k positions whose mean vector follows the mean of all."""
-    mean = vectors.mean(axis=0)
-    lacking, free, picks = mean.copy(), np.zeros(len(vectors)), []
-    for _ in range(k):
-        picks.append(int((vectors @ lacking + free).argmax()))
-        free[picks[-1]] = -np.inf
-        lacking += mean - vectors[picks[-1]]
-    return picks
 
 
 def _agreed_first(probabilities, labels, seed):
