@@ -43,6 +43,7 @@ LOOKS = {
     "longest": ("#999999", ">", ":"),
     "quality": ("#CC79A7", "P", "--"),
     "quality_diversity": ("#CC79A7", "v", "-"),
+    "quality_spread": ("#CC79A7", "s", "-."),
     "el2n": ("#E69F00", "X", ":"),
     "forgetting": ("#E69F00", "<", "-."),
     "gradient_matching": ("#009E73", "^", "--"),

@@ -34,6 +34,8 @@ DRAWN = ["random", "stratified"]
 BY_VECTOR = ["prototypes", "k_center", "facility_location", "herding"]
 BY_LABEL = ["longest", "quality", "quality_diversity", "el2n", "forgetting", "gradient_matching"]
 TRUSTED = ["agreement", "agree_then_herd"]
+METHODS = [*DRAWN, *BY_VECTOR, *BY_LABEL, "quality_spread", *TRUSTED]
+SPREAD = 0.5  # cosine above which quality_spread skips a row: about half of its picks are then not those of quality
 BOUGHT = ["random", *BY_VECTOR, "margin", "density_weighted"]  # with two classes entropy buys what margin buys
 BEFORE = ["nothing", "suspects out", "suspects relabelled", "errors out"]
 GRID = [
@@ -43,7 +45,7 @@ GRID = [
             ("curation", language, features, "nothing", method, 0.0, n, seed)
             for language in NAMES
             for features, budgets, seeds in [("encoder", BUDGETS, 10), ("TF-IDF", SOME, 5), ("both", SOME, 5)]
-            for method in DRAWN + BY_VECTOR + BY_LABEL + TRUSTED
+            for method in METHODS
             for n in budgets
             for seed in range(seeds)
         ),
@@ -177,6 +179,8 @@ def chosen(method, k, frame, vectors, labels, judged, valid, seed):
     if method in ("longest", "quality"):
         score = frame["text"].str.len().to_numpy() if method == "longest" else own
         return np.lexsort([np.random.default_rng(seed).random(len(score)), -score])[:k]
+    if method == "quality_spread":
+        return selection.quality_diversity(vectors, k, quality=own, threshold=SPREAD)
     given = {
         "stratified": {"labels": labels},
         "quality_diversity": {"quality": own},

@@ -1,10 +1,10 @@
 """The recommended choice of 500 rows on rows that had no say in it: the locked 40 % of both languages.
 
-Question   : Does agreement and then herding, fixed on other rows, beat random choice on the locked rows? What do agreement
-             and herding do there by themselves, and what does the whole pool do?
+Question   : Does agreement and then herding, fixed on other rows, beat random choice on the locked rows? What do
+             agreement and herding do there by themselves, and the whole pool?
 Prediction : It gains two to three points over random, and hardly differs from agreement alone.
-Fair       : pools, rows and models are those of `choosing` at 500 rows, encoder features, ten seeds. The locked rows take
-             no part in any choice of a method here; the Chinese ones are also read by `searches`.
+Fair       : pools, rows and models are those of `choosing` at 500 rows, encoder features, ten seeds. The locked rows
+             take no part in any choice of a method here; the Chinese ones are also read by `searches`.
 """
 
 import hashlib
