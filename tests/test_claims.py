@@ -35,12 +35,21 @@ def test_every_entry_is_complete(entries):
     keys = {"id", "section", "zh", "says", "kind", "predicts", "matters", "unit", "notebook"}
     kinds = {"empirical", "advice", "theory", "code", "definition", "reference"}
     for entry in entries:
-        assert set(entry) - {"direction"} == keys, entry["id"]
+        assert set(entry) - {"direction", "same_as"} == keys, entry["id"]
         assert entry["kind"] in kinds, entry["id"]
         assert all(entry[key] for key in keys - {"matters"}), entry["id"]
         assert len(entry["says"].split()) <= 25, entry["id"]
         assert len(entry["zh"]) <= 15, entry["id"]
         assert parameters.matching(entry["notebook"], parameters.notebooks()), entry["id"]
+
+
+def test_a_repeated_mistake_is_counted_under_a_claim_that_repeats_none(entries):
+    table = {entry["id"]: entry for entry in entries}
+    repeats = {id: entry["same_as"].split(", ") for id, entry in table.items() if "same_as" in entry}
+    assert repeats
+    for id, others in repeats.items():
+        assert set(others) <= set(table), id
+        assert not set(others) & set(repeats), id
 
 
 def test_every_effect_has_a_size_that_matters_and_every_difference_a_tolerance(entries):

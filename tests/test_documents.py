@@ -77,6 +77,21 @@ def test_readme_map_is_the_one_the_timings_give():
     assert report.MAP.search(readme)[0] == f"<!-- map -->\n{report.map_table()}<!-- /map -->"
 
 
+def test_chinese_readme_has_the_same_map_and_the_same_licences():
+    english, chinese = ((TOP / name).read_text(encoding="utf8") for name in ("README.md", "README.zh.md"))
+    assert report.MAP.search(chinese)[0] == f"<!-- map -->\n{report.chinese_map_table()}<!-- /map -->"
+    assert report.chinese_map_table().count("](notebooks/") == len(parameters.notebooks())
+    licences = [
+        licence_column(text.partition(title)[2]) for text, title in ((english, "## Licences"), (chinese, "## 许可证"))
+    ]
+    assert len(licences[0]) > 10 and licences[0][1:] == licences[1][1:]
+
+
+def licence_column(text):
+    """The last column of the table in a text, its head included."""
+    return [line.split("|")[-2].strip() for line in text.splitlines() if line.startswith("|")]
+
+
 def test_every_notebook_is_timed_and_stays_within_90_seconds():
     times = report.timings()
     assert set(times) == {path.stem for path in parameters.notebooks().values()}

@@ -49,21 +49,44 @@ def record_timings(rows):
 def map_table():
     """The README's map of notebooks: title, document section, needs and minutes on two cores."""
     lines = ["| notebook | document section | needs | minutes |", "|---|---|---|---|"]
+    for link, first, minutes in _mapped():
+        section, needs = first.get("Document section", ""), first.get("Needs", "")
+        lines.append(f"| {link} | {section} | {needs} | {minutes or 'not timed'} |")
+    return _with_total(lines, "{} notebooks, one after the other")
+
+
+def chinese_map_table():
+    """The same for README.zh.md: title, document section, the first sentence of 摘要, needs, minutes."""
+    lines = ["| 笔记本 | 文章章节 | 内容 | 先读 | 分钟 |", "|---|---|---|---|---|"]
+    for link, first, minutes in _mapped():
+        section, about = first.get("Document section", ""), first.get("摘要", "").partition("。")[0]
+        needs = re.match(r"(?:\d\d[a-z]?[,; ]*)*", first.get("Needs", ""))[0].strip(",; ")
+        lines.append(f"| {link} | {section} | {about} | {needs} | {minutes or '未计时'} |")
+    return _with_total(lines, "{} 本，逐本运行 | ")
+
+
+def _mapped():
+    """Link, first cell and minutes of each notebook; minutes are "" where it is not timed."""
     times = timings()
     for path in notebooks().values():
         first = header(path)
-        minutes = f"{times[path.stem]['seconds'] / 60:.1f}" if path.stem in times else "not timed"
-        link = f"[{identifier(path)} · {first['title']}](notebooks/{path.name})"
-        lines.append(f"| {link} | {first.get('Document section', '')} | {first.get('Needs', '')} | {minutes} |")
-    total = sum(row["seconds"] for row in times.values()) / 60
-    lines.append(f"| {len(times)} notebooks, one after the other | | | {total:.0f} |")
-    return "\n".join(lines) + "\n"
+        minutes = f"{times[path.stem]['seconds'] / 60:.1f}" if path.stem in times else ""
+        yield f"[{identifier(path)} · {first['title']}](notebooks/{path.name})", first, minutes
+
+
+def _with_total(lines, words):
+    times = timings().values()
+    total = sum(row["seconds"] for row in times) / 60
+    return "\n".join([*lines, f"| {words.format(len(times))} | | | {total:.0f} |"]) + "\n"
 
 
 def refresh_map():
-    """Write the map between the README's markers <!-- map --> and <!-- /map -->."""
-    readme = root() / "README.md"
-    text = readme.read_text(encoding="utf8") if readme.exists() else ""
-    if not MAP.search(text):
-        raise Refused("README.md must hold the markers <!-- map --> and <!-- /map -->, each on a line of its own")
-    write_atomically(readme, MAP.sub(lambda found: found[1] + map_table() + found[2], text))
+    """Write the maps between the markers <!-- map --> and <!-- /map --> of README.md and, if there, README.zh.md."""
+    for name, made in {"README.md": map_table, "README.zh.md": chinese_map_table}.items():
+        path = root() / name
+        if name != "README.md" and not path.exists():
+            continue
+        text = path.read_text(encoding="utf8") if path.exists() else ""
+        if not MAP.search(text):
+            raise Refused(f"{name} must hold the markers <!-- map --> and <!-- /map -->, each on a line of its own")
+        write_atomically(path, MAP.sub(lambda found, made=made: found[1] + made() + found[2], text))
