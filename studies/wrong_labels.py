@@ -2,8 +2,8 @@
 
 Questions  : found  A share of 4,000 rows' labels is turned round, at random or all within one cluster of alike texts.
                     How well does each ranking put these first?
-             top    One in twenty of all clean Chinese rows: which rows that were *not* turned come first? Two readers
-                    have read the first 200 of them (data/reviews_zh_suspects.csv).
+             top    One in twenty of all clean Chinese rows: which rows that were *not* turned come first? A language
+                    model has read the first 200 of them, in two passes (data/reviews_zh_suspects.csv).
 Prediction : Several models together beat any of them. Errors at random are found; errors that follow the text are
              learned as the truth and are not. Most of the "false" hits are true errors of the data.
 Fair       : all rankings judge the same rows, out of the same folds, whole documents to one fold; k is the number of

@@ -33,7 +33,7 @@ def test_ids_are_unique_and_in_order(entries):
 
 def test_every_entry_is_complete(entries):
     keys = {"id", "section", "zh", "says", "kind", "predicts", "matters", "unit", "notebook"}
-    kinds = {"empirical", "advice", "theory", "code", "definition", "reference"}
+    kinds = {"empirical", "advice", "theory", "code", "definition", "reference", "reading"}
     for entry in entries:
         assert set(entry) - {"direction", "same_as"} == keys, entry["id"]
         assert entry["kind"] in kinds, entry["id"]
@@ -59,6 +59,12 @@ def test_every_effect_has_a_size_that_matters_and_every_difference_a_tolerance(e
         else:
             assert entry["matters"] >= 0, entry["id"]
             assert entry["kind"] != "empirical", f"{entry['id']}: an experiment has a direction"
+
+
+def test_a_reading_has_no_effect_and_no_interval(entries):
+    """What the authors filed or typed can be counted; it was not measured."""
+    readings = [entry for entry in entries if entry["kind"] == "reading"]
+    assert readings and not any("direction" in entry for entry in readings)
 
 
 def test_every_notebook_up_to_the_questions_has_claims_to_test(entries):

@@ -323,6 +323,7 @@ def test_suspects_that_were_read_are_the_first_of_the_ranking():
 
 
 @pytest.mark.parametrize("part", ["readings", "suspects", "edited"])
-def test_what_readers_said_is_what_the_card_names(part):
+def test_a_reading_is_the_file_that_its_card_names_and_the_card_says_what_read(part):
     card = datasets.card("reviews_zh")[part]
+    assert "language model in two passes" in " ".join(card["what"].split())
     assert hashlib.sha256((datasets.DATA / card["file"]).read_bytes()).hexdigest() == card["sha256"]

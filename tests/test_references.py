@@ -17,7 +17,8 @@ from helpers.runner.parameters import notebooks
 FOLDER = datasets.DATA / "document"
 REFERENCES = yaml.safe_load((FOLDER / "references.yaml").read_text(encoding="utf8"))
 ERRATA = pd.read_csv(FOLDER / "errata.csv", keep_default_na=False).set_index("id")
-CORRECTED = ["theory", "code", "definition", "reference"]  # kinds in which a refuted claim is a mistake of the text
+# kinds in which a refuted claim is a mistake of the text
+CORRECTED = ["theory", "code", "definition", "reference", "reading"]
 
 
 @pytest.fixture(scope="module")
