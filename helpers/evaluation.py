@@ -231,11 +231,12 @@ def curve_summary(frame, *, level=0.95):
     return pd.DataFrame(points, columns=["method", "n", "mean", "low", "high", "n_seeds"])
 
 
-def macro_f1(truth, predicted, groups, *, samples=400, seed=0):
+def macro_f1(truth, predicted, groups, *, against=None, samples=400, seed=0):
     """Mean macro-F1 over seeds, with a 95% interval that counts seeds and documents as samples.
 
     truth     : int array (rows,), class numbers; predicted : int array (seeds, rows), two seeds or more
     groups    : (rows,) key of each row's document
+    against   : int array like predicted; the difference predicted − against is estimated then, paired by seed and row
     returns   : Interval of shares; ± t of seeds − 1 degrees of freedom, on the squared error between seeds plus
                 that of documents drawn with replacement. Both hold some of the other's, so it errs on the wide side
     """
@@ -243,12 +244,18 @@ def macro_f1(truth, predicted, groups, *, samples=400, seed=0):
     n_groups = codes.max() + 1
     draws = np.random.default_rng(seed).multinomial(n_groups, np.full(n_groups, 1 / n_groups), samples)
     draws = np.vstack([np.ones(n_groups, int), draws])  # the first is the sample itself
-    scores = np.zeros((len(draws), len(predicted)))
-    for column, guess in enumerate(predicted):
+
+    def drawn_scores(guess):
+        found = np.zeros(len(draws))
         for one in classes:
             hit, said, is_one = ((guess == one) & (truth == one)), guess == one, truth == one
             sums = [draws @ np.bincount(codes, mask, n_groups) for mask in (hit, said, is_one)]
-            scores[:, column] += 2 * sums[0] / np.maximum(sums[1] + sums[2], 1) / len(classes)
+            found += 2 * sums[0] / np.maximum(sums[1] + sums[2], 1) / len(classes)
+        return found
+
+    scores = np.stack([drawn_scores(guess) for guess in predicted], axis=1)
+    if against is not None:
+        scores = scores - np.stack([drawn_scores(guess) for guess in against], axis=1)
     estimate = scores[0].mean()
     error = np.sqrt(scores[0].var(ddof=1) / len(predicted) + scores[1:].mean(axis=1).var(ddof=1))
     half = stats.t.ppf(0.975, len(predicted) - 1) * error

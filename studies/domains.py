@@ -70,6 +70,11 @@ GRID = [
             for seed in range(5)
             for task in ("source, masked", "dynasty")
         ),
+        *(
+            ("models", task, "both", "all", "as they come", 0.0, 500, seed)
+            for seed in range(5)
+            for task in ("source, masked", "dynasty")
+        ),
     ]
 ]
 

@@ -201,6 +201,20 @@ def test_macro_f1_is_that_of_scikit_learn_and_its_interval_covers():
     assert whole[2] - whole[1] > 1.3 * (alone[2] - alone[1])
 
 
+def test_macro_f1_against_another_is_the_paired_difference():
+    """Against itself nothing; against a copy with a few errors more, the difference, far surer than unpaired."""
+    rng = np.random.default_rng(1)
+    truth, groups = rng.integers(0, 3, 600), np.arange(600) // 2
+    guess = np.where(rng.random((5, 600)) < 0.6, truth, rng.integers(0, 3, (5, 600)))
+    assert evaluation.macro_f1(truth, guess, groups, against=guess) == (0, 0, 0)
+    worse = np.where(rng.random((5, 600)) < 0.1, (truth + 1) % 3, guess)
+    found = [evaluation.macro_f1(truth, one, groups) for one in (guess, worse)]
+    effect, low, high = evaluation.macro_f1(truth, guess, groups, against=worse)
+    assert effect == pytest.approx(found[0][0] - found[1][0]) and 0 < low < effect < high
+    assert high - low < 0.6 * sum(one[2] - one[1] for one in found)
+    assert evaluation.macro_f1(truth, worse, groups, against=guess)[1] == pytest.approx(-high)
+
+
 def test_calibration_error_by_hand():
     """Gaps right − confidence: .4, .2 and −1. One bin (.5, 1] adds them up, bins of .2 keep them apart."""
     labels, probabilities = [0, 0, 0], [[0.6, 0.4], [0.8, 0.2], [0.0, 1.0]]
