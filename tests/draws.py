@@ -202,6 +202,7 @@ DRAWS = {
     "document_example": lambda study, cell: indices(*study.reviews()),
     "domains": domains,
     "fine_tuning": lambda study, cell: film(study, cell["n"], cell["seed"]),
+    "from_scratch": lambda study, cell: film(study.rows_of, cell["n"], cell["seed"]),
     "generation": generation,
     "leakage": leakage,
     "loss_choice": lambda study, cell: film(study),
