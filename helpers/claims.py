@@ -17,11 +17,12 @@ COLUMNS = ["id", "verdict", "effect", "low", "high", "difference", "conditions",
 
 
 def ledger():
-    """The claims as a DataFrame, index id: section, zh, says, kind, predicts, matters, unit, direction, notebook.
+    """The claims as a DataFrame, index id; `claims.yaml` says what each column holds.
 
-    `claims.yaml` says what each column holds; direction is empty for claims tested by a difference.
+    direction and family are empty for claims tested by a difference, same_as for those that repeat no other.
     """
-    return pd.DataFrame.from_dict(_claims(), orient="index").rename_axis("id").fillna({"direction": ""})
+    empty = {"direction": "", "family": "", "same_as": ""}
+    return pd.DataFrame.from_dict(_claims(), orient="index").rename_axis("id").fillna(empty)
 
 
 @cache

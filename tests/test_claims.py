@@ -35,7 +35,7 @@ def test_every_entry_is_complete(entries):
     keys = {"id", "section", "zh", "says", "kind", "predicts", "matters", "unit", "notebook"}
     kinds = {"empirical", "advice", "theory", "code", "definition", "reference", "reading"}
     for entry in entries:
-        assert set(entry) - {"direction", "same_as"} == keys, entry["id"]
+        assert set(entry) - {"direction", "family", "same_as"} == keys, entry["id"]
         assert entry["kind"] in kinds, entry["id"]
         assert all(entry[key] for key in keys - {"matters"}), entry["id"]
         assert len(entry["says"].split()) <= 25, entry["id"]
@@ -56,6 +56,7 @@ def test_every_effect_has_a_size_that_matters_and_every_difference_a_tolerance(e
     for entry in entries:
         if "direction" in entry:
             assert entry["direction"] in claims.DIRECTIONS and entry["matters"] > 0, entry["id"]
+            assert entry["family"], f"{entry['id']}: name the family in which Holm's correction is made"
         else:
             assert entry["matters"] >= 0, entry["id"]
             assert entry["kind"] != "empirical", f"{entry['id']}: an experiment has a direction"

@@ -128,7 +128,7 @@ WIDTHS = st.floats(0.05, 20)
 @pytest.mark.equation("18.1")
 @given(h=WIDTHS, m=WIDTHS)
 def test_chance_of_a_false_finding(lesson, h, m):
-    assert lesson["false_finding"](1, 1) == pytest.approx(0.0155, abs=5e-5)  # by hand: beyond 1.1 · 1.96 = 2.156
+    assert lesson["false_finding"](1, 1) == pytest.approx(1.93e-5, abs=5e-8)  # by hand: beyond 2.1 · 1.96 = 4.116
     begins = border(h, m, {"supported"}, 0, 10 * (h + m))
     sigma = h / 1.959963985
     assert lesson["false_finding"](h, m) == pytest.approx(stats.norm(0, sigma).sf(begins), rel=1e-6, abs=1e-12)
@@ -150,15 +150,15 @@ def table(*rows):
 
 
 def test_simulated_worlds_agree_with_the_formula(lesson):
-    effects = table(*[(f"C{k}", 0.0, -1.0, 1.0, 1.0) for k in range(100)])
+    effects = table(*[(f"C{k}", 0.0, -20.0, 20.0, 1.0) for k in range(100)])
     counts = lesson["worlds"](effects, True, 40, 0)
     assert sum(counts.values()) == pytest.approx(100)
-    expected = 100 * lesson["false_finding"](1, 1)
+    expected = 100 * lesson["false_finding"](20, 1)
     assert counts["supported"] == pytest.approx(expected, abs=4 * np.sqrt(expected / 40))
 
 
 def test_one_draw_for_a_claim_never_gives_a_mixed_verdict_where_the_widths_are_equal(lesson):
-    effects = table(*[("C1", 0.0, -1.0, 1.0, 1.0)] * 20)
+    effects = table(*[("C1", 0.0, -20.0, 20.0, 1.0)] * 20)
     assert "mixed" not in lesson["worlds"](effects, True, 200, 0)
     assert lesson["worlds"](effects, False, 200, 0)["mixed"] > 0
 
@@ -179,11 +179,12 @@ def test_evidence_turns_every_effect_to_be_above_zero(lesson):
 def test_p_values_by_hand(lesson):
     p = lesson["p_value"]
     z = 1.959963985
-    assert p("supported", table(("A", z, 0.0, 2 * z, 1.0))) == pytest.approx(0.05)  # one σ = 1, the interval touches 0
-    weakest = table(("A", z, 0.0, 2 * z, 1.0), ("A", 9.0, 9 - z, 9 + z, 1.0))
+    touches = ("A", 1 + z, 1.0, 1 + 2 * z, 1.0)  # σ = 1, and the interval begins at what matters
+    assert p("supported", table(touches)) == pytest.approx(0.05)
+    weakest = table(touches, ("A", 9.0, 9 - z, 9 + z, 1.0))
     assert p("supported", weakest) == pytest.approx(0.05)
     assert p("refuted", table(("A", 0.0, -z, z, z))) == pytest.approx(0.05)  # touches what matters
     assert p("negligible", table(("A", 0.0, -z, z, 2 * z))) == pytest.approx(2 * stats.norm.sf(2 * z))
-    five = table(("A", 2.7764, 0.0, 2 * 2.7764, 1.0)).assign(seeds=5)  # 97.5% point of t with 4 degrees of freedom
+    five = table(("A", 3.7764, 1.0, 1 + 2 * 2.7764, 1.0)).assign(seeds=5)  # 97.5% point of t with 4 degrees of freedom
     assert p("supported", five) == pytest.approx(0.05, abs=1e-5)
     assert p("inconclusive", table(("A", 0.0, -z, z, 1.0))) == 1.0
