@@ -28,6 +28,13 @@ METHODS = ["random", "k_center", "facility_location", "herding", "quality", "el2
 REPLAY = ["tweets alone", "0%", "5%", "20%", "both at once"]
 TRIED = [(rate, epochs) for rate in (1e-4, 3e-4, 1e-3) for epochs in (2, 6)]
 GRID = [
+    {"question": "rate", "language": language, "method": "random", "noise": 0.0, "n": n, "seed": seed}
+    | {"learning_rate": rate, "epochs": epochs}
+    for language, n in (("zh", 500), ("en", 200))
+    for rate, epochs in TRIED
+    for seed in range(3)
+]
+GRID += [
     dict(zip(("question", "language", "method", "noise", "n", "seed"), cell, strict=True))
     for cell in [
         *(
@@ -43,12 +50,6 @@ GRID = [
         ),
         *(("replay", "en", arm, 0.0, 300, seed) for seed in range(5) for arm in REPLAY),
     ]
-] + [
-    {"question": "rate", "language": language, "method": "random", "noise": 0.0, "n": n, "seed": seed}
-    | {"learning_rate": rate, "epochs": epochs}
-    for language, n in (("zh", 500), ("en", 200))
-    for rate, epochs in TRIED
-    for seed in range(3)
 ]
 SETTINGS = {"zh": {"learning_rate": 1e-3, "epochs": 6}, "en": {"learning_rate": 1e-4, "epochs": 6}}
 REPLAYED = {"learning_rate": 1e-4, "epochs": 2}
