@@ -6,13 +6,21 @@ import unicodedata
 
 import pandas as pd
 
+from helpers.datasets import UNSEEN
+
 # joiners and direction marks act on Hebrew, Arabic and Indian letters and on emoji: after those they stay
 ACTED_ON = "\u0590-\u0fff\ufb1d-\ufdff\ufe70-\ufefc\u2190-\u21ff\u2600-\u27bf\u2b00-\u2bff\ufe0f\U0001f300-\U0001faff"
-# control characters but tab and newline, zero-width characters, byte-order marks, soft hyphens, direction brackets
+DIRECTION, JOINERS = "\u061c\u200e\u200f", "\u200c\u200d"
+# control characters but tab and newline, zero-width characters, byte-order marks, soft hyphens, direction brackets,
+# Khmer vowels and signs of music that show nothing, tags but those of a flag; what acts on nothing or ends the text
 INVISIBLE = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u00ad\u180e\u200b\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"
-    f"|(?<![{ACTED_ON}])[\u061c\u200c-\u200f]"
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u00ad\u17b4\u17b5\u180e\u200b\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0001]"
+    "|(?<![\U0001f3f4\U000e0020-\U000e007f])[\U000e0020-\U000e007f]+"
+    f"|(?<![{ACTED_ON}])[{DIRECTION}{JOINERS}]|[{DIRECTION}{JOINERS}]+\\Z"
 )
+BLANK = re.compile("[\u2800\u3164\uffa0]")  # white space to the eye: Braille without dots, the fillers of Hangul
+NAMELESS = re.compile(f"{UNSEEN.pattern}|[{DIRECTION}]")
 # marks that Unicode sorts by class, which takes quadratic time: its stream-safe form (UAX 15, §13) parts every thirty
 MARKS = "".join(chr(code) for code in range(0x300, 0x1F000) if unicodedata.combining(chr(code)))
 THIRTY = re.compile(f"([{MARKS}]{{30}})(?=[{MARKS}])")
@@ -41,9 +49,21 @@ def normalise(text):
 
 def _normalised(text):
     text = html.unescape(ENTITY.sub(r"\1", text))
-    text = THIRTY.sub("\\1\u034f", INVISIBLE.sub("", text))
+    text = INVISIBLE.sub("", BLANK.sub(" ", text).strip())
+    text = THIRTY.sub("\\1\u034f", text)
     text = unicodedata.normalize("NFKC", text)
     return " ".join(text.split())
+
+
+def name(text):
+    """A label or the name of a column in one form: normalised, without what shows nothing even where it acts.
+
+    So "❤" is one name with and without its variation selector. Joiners stay within a word or an emoji.
+
+    >>> name("yes\ufe0f") == name(" ｙｅｓ\u3164"), name("❤\ufe0f") == name("❤"), name("שלום\u200f!") == name("שלום!")
+    (True, True, True)
+    """
+    return normalise(NAMELESS.sub("", normalise(text)))
 
 
 # a run of address characters with a protocol, www. or a known ending; the look-behind keeps the search linear

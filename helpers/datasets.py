@@ -59,58 +59,79 @@ def load(name):
 # signs that Unicode sorts with the punctuation although they say something, and the skin tones of emoji
 SAYING = frozenset("#%&@\u066a\u2030\u2031\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff")
 HYPHENS = "-\u2010\u2012\u2013"  # what stands for a minus; a longer dash does so between digits only
-# variation selectors: marks that show nothing themselves
-SELECTORS = re.compile("[\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+# what nobody sees: fillers, joined marks and variation selectors; besides, control and format characters
+UNSEEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0001\U000e0100-\U000e01ef]"
+)
+FORMAT = map(chr, [*range(0x1D200), *range(0xE0000, 0xE0080)])
+FORMAT = [c for c in FORMAT if unicodedata.category(c) in ("Cc", "Cf") and not c.isspace()]
+FORMAT = re.compile(f"[{''.join(FORMAT)}]")
 BESIDE_LETTERS = re.compile(r"[\W_]+")
+GRADED = re.compile(r"\d|(?<!\S)[a-zα-ωа-я]")  # a digit, or a word of one letter, as in B- and A*
 
 
 def text_key(text):
     """What is left of a text when case, width, white space and the punctuation that only parts or tunes do not count.
 
     counts  : letters with their vowel signs and tone marks, digits, emoji, signs (+ < = ° € ★ # % & @) but not ~;
-              between two digits any punctuation (1.5, 3:0, 1/2, 8-10); before a number a hyphen (-5), unless a letter
-              or digit stands before it (covid-19). A dash that counts becomes a minus sign, whatever its length
-    not     : faces of punctuation such as :), and what nobody sees, such as the joiners within an emoji
-    returns : str, its own key; of a text of punctuation alone the NFKC form, so that "！！" and "…" stay apart
+              between two digits any punctuation (1.5, 3:0, 1/2, 8-10), and white space by itself or behind a point or
+              comma (1 1/2); before a number a hyphen (-5), unless a letter or digit stands before it (covid-19);
+              right behind a digit or a word of one letter an asterisk (5*), or a hyphen (B-) unless the word goes on
+              (5-star); the stroke of </3. A dash that counts becomes a minus sign, whatever its length, and an asterisk
+              the sign U+2217
+    not     : faces of punctuation such as :), a sign behind a longer word (good-), and what nobody sees, such as the
+              joiners within an emoji
+    case    : as `str.casefold` has it (ß is ss), the Turkish İ as i; ı is a letter of its own
+    returns : str, its own key; of a text of punctuation alone the NFKC form without white space, so that "！！" and "…"
+              stay apart
 
     >>> text_key("很 好！"), text_key("ＯＫ, fine"), text_key("！！")
     ('很好', 'okfine', '!!')
     >>> text_key("-5 °C: 1.5 points, covid-19"), text_key("की") == text_key("का")
     ('−5°c1.5pointscovid19', False)
     """
-    folded = unicodedata.normalize("NFKC", text).lower()
-    # again, for what comes together: j and a caron are one letter, J and a caron are none
-    key = unicodedata.normalize("NFKC", BESIDE_LETTERS.sub(_saying, folded))
-    return key or "".join(c for c in folded if unicodedata.category(c) != "Cf").strip()
+    while (key := _key(text)) != text:  # again, for what comes together, such as a letter and its mark
+        text = key
+    return key
+
+
+def _key(text):
+    text = unicodedata.normalize("NFKC", UNSEEN.sub("", FORMAT.sub("", text)))
+    text = unicodedata.normalize("NFKC", text.casefold().replace("i\u0307", "i"))
+    return BESIDE_LETTERS.sub(_saying, text) or "".join(text.split())
 
 
 def _saying(found):
     """What counts of a run without letters and digits."""
     text, (start, end) = found.string, found.span()
     after_digit, before_digit = text[start - 1 : start].isdecimal(), text[end : end + 1].isdecimal()
-    return _counting(found[0], start == 0, after_digit, before_digit)
+    graded = start > 0 and bool(GRADED.fullmatch(text, start - 1, start))
+    return _counting(found[0], start == 0, end == len(text), after_digit, before_digit, graded)
 
 
 @lru_cache(maxsize=1 << 12)
-def _counting(run, first, after_digit, before_digit):
+def _counting(run, first, last, after_digit, before_digit, graded):
     """What counts of a run of characters that are no letters or digits; a mark counts with what it stands on."""
     kept, on_letter, joins = [], not first, not first  # joins: a hyphen here would stand in a word, or in a dash
+    between = after_digit and before_digit
+    goes_on = len(run) == 1 and not last
     for i, character in enumerate(run):
         kind = unicodedata.category(character)
-        if kind == "Cf" or SELECTORS.match(character):
-            continue
-        mark, dash = kind[0] == "M", kind == "Pd"
+        mark, dash, written = kind[0] == "M", kind == "Pd", character
         minus = dash and before_digit and (after_digit or (i == len(run) - 1 and character in HYPHENS and not joins))
         if mark:
             counts = on_letter
-        elif kind in ("Zs", "Zl", "Zp", "Cc"):
-            counts = False
+        elif character.isspace():
+            counts, written = between and (run.isspace() if not kept else kept in (["."], [","])), " "
         elif kind[0] == "P" or kind == "Sk" or character == "~":
-            counts = character in SAYING or minus or (after_digit and before_digit)
+            grade = graded and i == 0 and run[1:2] != character
+            grade = grade and (character == "*" or (character in HYPHENS and not goes_on))
+            counts = character in SAYING or between or minus or grade or run[i - 1 : i + 1] == "</"
+            written = "\u2212" if dash else "\u2217" if character == "*" else character
         else:
             counts = True
         if counts:
-            kept.append("\u2212" if minus else character)
+            kept.append(written)
         on_letter, joins = counts, dash or (mark and joins)
     return "".join(kept)
 

@@ -145,6 +145,19 @@ def test_more_that_nobody_sees_goes(sign):
     assert cleaning.normalise(f"{sign}x{sign}y{sign}") == "xy"
 
 
+@pytest.mark.parametrize("sign", ["\u200c", "\u200d", "\u200e", "\u200f", "\u061c"])
+@pytest.mark.parametrize("text", ["سلام", "שלום", "हाँ", "👍"])
+def test_at_the_very_end_a_joiner_acts_on_nothing(text, sign):
+    assert cleaning.normalise(f"{text}{sign}") == cleaning.normalise(f"{text}{sign}\u3164 ") == text
+    assert cleaning.normalise(f"{text}{sign}!") == f"{text}{sign}!"
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.text("\u200d\u200f\ufe0f\u034f\u1160\u3164\u2800\U000e0041\U0001f3f4\u00adab好❤e\u0301ש&;amp ", max_size=9))
+def test_a_name_is_its_own_name(text):
+    assert cleaning.name(cleaning.name(text)) == cleaning.name(text) == cleaning.name(text).strip()
+
+
 def test_a_direction_mark_stays_behind_arabic_letters():
     assert cleaning.normalise("مرحبا\u061c!") == "مرحبا\u061c!"
     assert cleaning.normalise("\u2067مرحبا\u2069!") == "مرحبا!"

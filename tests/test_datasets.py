@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from helpers import datasets
@@ -101,6 +101,13 @@ APART = {
     "flags": ["🇩🇪", "🇫🇷"],
     "stars": ["★☆☆☆☆", "★★★★★"],
     "points": ["1.5 points", "15 points", "1,5 points", "1:5 points", "1/5 points", "1-5 points", "1~5 points"],
+    "numbers apart": ["1 1/2 cups", "11/2 cups", "1 1 2 cups", "112 cups"],
+    "numbers in a row": ["iPhone 5 5 stars", "iPhone 55 stars", "iPhone 5. 5 stars", "iPhone 5.5 stars"],
+    "grades": ["B-", "B", "B+", "B*"],
+    "grades in a sentence": ["I got a B- in maths", "I got a B in maths", "I got a B+ in maths"],
+    "stars behind a number": ["5* hotel", "5 hotel", "5- hotel", "5+ hotel"],
+    "hearts": ["</3", "<3"],
+    "dotless": ["ılık", "ilik"],
     "spaced points": ["it was 3 : 0", "it was 30"],
     "below zero": ["-5 degrees", "5 degrees", "+5 degrees"],
     "languages": ["C++ developer", "C# developer", "C developer"],
@@ -136,7 +143,18 @@ def test_what_says_something_counts_in_a_key(name):
         ("यह अच्छा है।", "यह अच्छा है"),
         ("می\u200cخواهم", "می خواهم"),
         ("J\u030cog", "ǰog"),
-        ("1\u200b5", "15"),
+        ("1\u200b5", "15", "1\ufe0f5"),
+        ("5 5", "5\n5", "5\u3000\t5", "５　５"),
+        ("2*3", "2 * 3", "２＊３"),
+        ("B- films", "b‐ films", "b\u2212 films"),
+        ("good-", "good", "good -", "good*", "*good*"),
+        ("wow *", "wow", "**wow**"),
+        ("5-star", "5 star", "** 5-star"),
+        ("İyi otel", "iyi otel", "IYI OTEL"),
+        ("Straße", "STRASSE", "strasse"),
+        ("ΟΔΟΣ", "οδος", "οδοσ"),
+        ("-\u20605 °C", "-5 °C", "\u200b-\u200b5 °C", "-\ufe0f5 °C"),
+        ("ab", "a\u034fb", "a\u3164b", "a\x00b"),
     ],
 )
 def test_what_only_parts_or_tunes_does_not(texts):
@@ -144,16 +162,19 @@ def test_what_only_parts_or_tunes_does_not(texts):
 
 
 def test_punctuation_alone_keeps_its_form():
-    texts = ["！！", "…", "~~", " ? ", "：（", "\u200b？\u2060", "\u200b"]
-    assert [text_key(text) for text in texts] == ["!!", "...", "~~", "?", ":(", "?", ""]
+    texts = ["！！", "…", "~~", " ? ", "：（", "\u200b？\u2060", "\u200b", "! )", "!  )"]
+    assert [text_key(text) for text in texts] == ["!!", "...", "~~", "?", ":(", "?", "", "!)", "!)"]
 
 
 PIECES = (
-    "aAéßİΣςǅJ字각ᄀ\u1161ก\u0e34\u0e4cकी\u030c\u0301\u0316123½①٣.,:;/~!-–—−_+#%&@'´¨\"()^`$€°★ \u3000\t\n"
+    "aAéßİΣςǅJ字각ᄀ\u1161ก\u0e34\u0e4cकी\u030c\u0301\u0316123½①٣.,:;/~!-–—−_+#%&@'´¨\"()^`$€°★* \u3000\t\n"
     "\u200b\u200d\u200c\ufe0f😀👍🏽\ud800゛ﬁ㎡…⁄\u034f\u0345"
 )
 
 
+@example("\u037a\u200f\u0301")
+@example("\u00b4\u200b\u0f73")
+@example("a B*- c")
 @settings(deadline=None, max_examples=500)
 @given(st.one_of(st.text(PIECES, max_size=12), st.text(max_size=12)))
 def test_a_key_is_its_own_key(text):
@@ -175,6 +196,14 @@ def test_keys_of_all_reviews_take_seconds(reviews):
     keys = reviews["text"].map(text_key)
     assert time.process_time() - start < 10
     assert keys.nunique() == 17_376
+
+
+@pytest.mark.parametrize(
+    ("name", "distinct"),
+    [("dialogues", 1115), ("docs_qa", 13318), ("interface_strings", 7859), ("poems", 29149), ("snippets_en", 23449)],
+)
+def test_distinct_keys_of_the_courses_texts(name, distinct):
+    assert datasets.load(name)["text"].map(text_key).nunique() == distinct
 
 
 @pytest.mark.parametrize("name", ["reviews_zh", "snippets_en"])

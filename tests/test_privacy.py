@@ -106,7 +106,7 @@ def test_planted_data_is_found_where_it_stands(name, wide):
         *("¥1,299.00-1,399.00", "$1234567890", "12,345,678.90", "3.14159265358979", "0.4155552671", "4155552671"),
         *("10.0.22621.2428", "192.168.100.200", "v2.10.4030319", "2008 2009 2010 2011", "1607 1107", "1700000000000"),
         *("QQ10元", "qq2010", "QQ空间", "@anonymous 4729285969381646", "@a.b", "foo@bar", "a@b..com", "太棒了@", "@_@"),
-        *("", "8", "😀" * 20, "1" * 30, "٠١٢٣٤٥٦٧٨٩٠", "\ud800", "ab@\ud800.com", "שלום 123", "\u200f\u200f"),
+        *("", "8", "😀" * 20, "1" * 30, "٠١٢٣٤٥٦٧٨٩", "\ud800", "ab@\ud800.com", "שלום 123", "\u200f\u200f"),
     ],
 )
 def test_look_alikes_are_left_alone(text):
@@ -148,6 +148,14 @@ def test_mask_by_hand(text, masked):
         ("tel13812345678vx13912345678", "tel[PHONE]vx[PHONE]"),
         ("T60 vx13812345678 13912345678wx", "T60 vx[PHONE] [PHONE]wx"),
         ("ＶＸ１３８１２３４５６７８", "ＶＸ[PHONE]"),
+        *((f"{word}13812345678", f"{word}[PHONE]") for word in ("Ms", "mm", "GB", "km", "kb", "Hz", "5G", "4g")),
+        *((f"{word}13812345678", f"{word}[PHONE]") for word in ("room302tel", "2tel", "T60vx", "8wechat", "12Phone")),
+        *((f"13812345678{word}", f"[PHONE]{word}") for word in ("wxabc123", "vx88", "tel2", "WeChat2", "qq123")),
+        ("room302tel01059222799", "room302tel[PHONE]"),
+        *((f"4111111111111111{end}", f"[CARD]{end}") for end in ("exp12/25", "cvv123", "x2")),
+        ("room2card4111111111111111", "room2card[CARD]"),
+        ("440306198703154325name2", "[ID]name2"),
+        ("No2ID440306198703154325", "No2ID[ID]"),
         ("тел13812345678é", "тел[PHONE]é"),
         ("tel138 1234 5678", "tel[PHONE]"),
         ("wx8613812345678", "wx[PHONE]"),
@@ -167,6 +175,32 @@ def test_a_letter_or_the_number_of_its_line_may_touch_a_number(text, masked):
     assert privacy.mask(text) == masked
 
 
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        *((address, "[EMAIL]") for address in ("jo@münchen.de", "müller@example.de", "mu\u0308ller@example.de")),
+        *((address, "[EMAIL]") for address in ("иван@пример.рф", "राम@उदाहरण.भारत", "سعيد@مثال.مصر", "张三@qq.com")),
+        *(
+            (address, "[EMAIL]")
+            for address in ("jo@mail.例子.cn", "jo@例子.中国", "jo@xn--e1afmkfd.xn--p1ai", "太郎@例え.jp")
+        ),
+        ("écris à rené@orange.fr, merci", "écris à [EMAIL], merci"),
+        ("почта:иван@mail.ru.", "почта:[EMAIL]."),
+        ("联系张三@qq.com", "[EMAIL]"),
+        ("有问题请联系张三@qq.com，谢谢", "有问题请[EMAIL]，谢谢"),  # at most four characters without spaces
+        ("jo@例子.中国谢谢，jo@sina.com谢谢", "[EMAIL]谢谢，[EMAIL]谢谢"),
+        ("메일:jo@naver.com으로", "메일:[EMAIL]으로"),
+        ("❤\ufe0fjo@qq.com 1\ufe0f\u20e3jo@qq.com", "❤\ufe0f[EMAIL] 1\ufe0f\u20e3[EMAIL]"),
+        *((f"太棒了@{rest}", f"太棒了@{rest}") for rest in ("", "张三 好", "例子", "a.b")),
+        *((number, "[PHONE]") for number in ("١٣٨١٢٣٤٥٦٧٨", "۱۳۸۱۲۳۴۵۶۷۸", "१३८१२३४५६७८")),
+        ("٤١١١١١١١١١١١١١١١", "[CARD]"),
+    ],
+)
+def test_letters_and_digits_of_other_scripts(text, masked):
+    assert privacy.mask(text) == masked
+    assert privacy.mask(masked) == masked
+
+
 NOT_PERSONAL = {
     "product codes": ["IBM T60-13812", "P8H61-M", "WD10EZEX-08WN4A0", "B00138123456", "SN12345678901", "SN01059222799"],
     "hashes": ["da39a3ee5e6b4b0d3255bfef95601890afd80709", "a13812345678f3", "MD5:9e107d9d372bb6813812345678d3542a"],
@@ -174,12 +208,17 @@ NOT_PERSONAL = {
     "books": ["ISBN9787111054252", "ISBN978-7-111-05425-2", "ISBN7111054252", "ISBN 0306406152"],
     "goods": ["EAN4006381333931", "4006381333931", "UPC501837435066"],
     "orders": ["SF1234567890123", "JD0013812345678", "DD20190812153045", "NO.20080815123456", "YT4006381333931"],
+    "hashes with a check digit": ["a14111111111111111f2", "e1440306198703154325b2", "4111111111111111dec25"],
+    "networks": ["x5g13812345678", "5Ghz13812345678kg2"],
     "files": ["IMG13812345678.jpg", "mmexport1528194732812.jpg", "IMG_20190812_153045.jpg", "v13812345678.mp4"],
     "amounts": [
         "RMB13812345678",
         "13812345678RMB",
         "13812345678bytes",
         "US$13812345678",
+        "gbp13812345678",
+        "13812345678GB",
+        "13812345678ms",
         "USD1,299.00",
         "¥13812345678x",
     ],
@@ -271,7 +310,23 @@ def test_nothing_found_is_a_table_without_rows():
 
 
 @pytest.mark.parametrize(
-    "piece", ["1", "1 ", "111 ", "13812345678/", "tel13812345678", "a1", "3.13812345678 ", "a.", "a@a.", "qq:", "("]
+    "piece",
+    [
+        "1",
+        "1 ",
+        "111 ",
+        "13812345678/",
+        "tel13812345678",
+        "a1",
+        "3.13812345678 ",
+        "a.",
+        "a@a.",
+        "qq:",
+        "(",
+        "张",
+        "é@é.",
+        "张@a.",
+    ],
 )
 def test_time_grows_with_the_characters(piece):
     start = time.process_time()

@@ -95,6 +95,27 @@ def test_what_nobody_sees_makes_no_label_and_no_column(tmp_path, kind):
     }
 
 
+ACTS_ON_NOTHING = [
+    *("\u200c", "\u200d", "\u200e", "\u200f", "\u061c", "\u034f", "\u115f", "\u1160", "\u17b5", "\u180b", "\u2800"),
+    *("\u3164", "\ufe0e", "\ufe0f", "\uffa0", "\U000e0001", "\U000e0041", "\U000e0100", "\U0001d173"),
+    *("\u200d\u200f", "\ufe0f\u200d", "\u200d\u3164"),
+]
+
+
+@pytest.mark.parametrize("sign", ACTS_ON_NOTHING, ids=ascii)
+@pytest.mark.parametrize("label", ["yes", "سلام", "שלום", "हाँ", "👍", "❤", "好"])
+def test_labels_and_columns_that_look_alike_are_one(tmp_path, label, sign):
+    frame = table(labels=[label, label + sign, "other"] * 20).rename(columns={"label": label + sign})
+    read = tables.read(written(tmp_path / "my.jsonl", frame), label_column=label)
+    assert read["label"].value_counts().to_dict() == {label: 40, "other": 20}
+
+
+def test_labels_that_look_different_stay_apart(tmp_path):
+    labels = ["👨\u200d👩\u200d👧", "👨👩👧", "می\u200cخواهم", "میخواهم", "🏴\U000e0067\U000e0062\U000e007f", "🏴"]
+    frame = tables.read(written(tmp_path / "my.jsonl", table(labels=labels * 10)))
+    assert frame["label"].tolist() == labels * 10
+
+
 def test_numbers_become_labels_alike_in_every_format(tmp_path):
     for kind in ("csv", "jsonl", "parquet", "xlsx"):
         frame = tables.read(written(tmp_path / f"my.{kind}", table(labels=[1, 0] * 30)))
@@ -305,6 +326,67 @@ def test_every_other_row_with_a_lone_quotation_mark(tmp_path):
 def test_texts_over_several_lines_stay(tmp_path):
     texts = [f'Dear team, thanks\nfor room {i}, it was clean, yes\n\n"Quiet", too' for i in range(60)]
     assert tables.read(written(tmp_path / "my.csv", table(texts)))["text"].tolist() == texts
+
+
+RIGHT = {  # rows as csv.writer writes them behind sixty rows of one line, all to be read
+    "a text that is a first line": ("no", ["Thanks", "Thanks, Bob\nSee you"]),
+    "a space before the label": ("5", ["My rating, 5\nclean and quiet"]),
+    "a decimal comma": ("5", ["Bewertung 3,5\nsehr sauber", "Sauber 3,5\nService 4,5\nLage"]),
+    "a label as the first word": ("no", ["So,\nno, not again"]),
+    "many short lines": ("no", ["ok\n\nfine\nsee you, Bob\n"]),
+}
+
+
+@pytest.mark.parametrize("label_first", [False, True])
+@pytest.mark.parametrize("case", RIGHT)
+def test_a_row_over_several_lines_is_no_row_swallowed(tmp_path, case, label_first):
+    label, texts = RIGHT[case]
+    texts = [f"sentence {i} is one line" for i in range(60)] + texts
+    labels = ["1", "2", "3", "4", "5"] * 12 if label == "5" else ["yes", "no"] * 30
+    frame = table(texts, labels + [label] * (len(texts) - 60))
+    frame = frame[["label", "text"]] if label_first else frame
+    assert tables.read(written(tmp_path / "my.csv", frame))["text"].tolist() == texts
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ['"one', "two,no", "three", 'four",yes'],
+        ['"one,no', 'two",yes'],
+        ['"one', "two", "three,no", "four", "five", 'six",yes'],
+        ['"a, b and c', "two,no", "", "three, four", 'five",yes'],
+    ],
+)
+@pytest.mark.parametrize("ids", [False, True], ids=["two columns", "an id behind"])
+def test_a_row_swallowed_among_texts_over_several_lines_is_named(tmp_path, lines, ids):
+    content = GOOD + "\n".join(lines) + "\n"
+    if ids:
+        number = iter(range(1000))
+        content = re.sub("(?<=,)(label|yes|no)$", lambda found: f"{found[0]},{next(number)}", content, flags=re.M)
+    expected = f"in data row 61 (line 62) takes in the rows up to line {61 + len(lines)}:"
+    assert expected in said(tmp_path / "my.csv", content)
+
+
+def test_a_row_swallowed_behind_its_label_is_named(tmp_path):
+    content = "label,text\n" + "".join(f"{'yes' if i % 2 else 'no'},sentence {i}\n" for i in range(60))
+    lines = ['no,"one', "two", "yes,three", 'four"']
+    assert "in data row 61 (line 62) takes" in said(tmp_path / "my.csv", content + "\n".join(lines))
+
+
+@pytest.mark.parametrize("last", [11, 12, 40])
+def test_a_row_swallowed_of_numbers_alone_is_named(tmp_path, last):
+    texts = [f"sentence {i}" for i in range(60)]
+    texts[10], texts[last] = f'"{texts[10]}', f'{texts[last]}"'
+    content = "text,label\n" + "".join(f"{text},{i % 2}\n" for i, text in enumerate(texts))
+    assert f"data row 11 (line 12) takes in the rows up to line {last + 2}:" in said(tmp_path / "my.csv", content)
+
+
+@pytest.mark.parametrize("lines", [2, 3])
+def test_a_row_swallowed_where_every_text_has_several_lines(tmp_path, lines):
+    quoted = ['"' + "\n".join(f"line {n} of text {i}" for n in range(lines)) + '"' for i in range(100)]
+    quoted[10], quoted[11] = quoted[10][:-1], quoted[11][1:]
+    content = "text,label\n" + "".join(f"{text},{'yes' if i % 2 else 'no'}\n" for i, text in enumerate(quoted))
+    assert f"data row 11 (line {2 + 10 * lines})" in said(tmp_path / "my.csv", content)
 
 
 def test_quotation_marks_inside_a_text_stay(tmp_path):

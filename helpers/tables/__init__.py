@@ -21,9 +21,9 @@ def read(path, text_column="text", label_column="label", *, encoding=None):
     """A table as a DataFrame text, label; the index `row` counts its data rows from 1.
 
     path     : CSV or TSV (parted by commas, semicolons, tabs or bars), JSONL, Parquet or Excel (first sheet)
-    columns  : names, compared without what nobody sees (`cleaning.normalise`); a whole number 0 names the column "0"
+    columns  : names, compared without what nobody sees (`cleaning.name`); a whole number 0 names the column "0"
     encoding : of a file of text; None: UTF-8, UTF-16, or another common one where the text leaves no doubt
-    labels   : become strings, normalised; "None" and "NA" are labels like others
+    labels   : become strings, compared like the names; "None" and "NA" are labels like others
     errors   : DataError, one sentence that names the culprit and what would be right: no such file, unknown ending,
                file empty or unreadable, encoding in doubt, a row whose quotation marks or fields do not fit (with its
                line), no such column or two of them, texts or labels that are empty or lists, fewer than 50 rows or more
@@ -34,7 +34,7 @@ def read(path, text_column="text", label_column="label", *, encoding=None):
     if wanted["text_column"] == wanted["label_column"]:
         raise DataError(f"text_column and label_column are both {text_column!r}: name two different columns")
     table = _table(path, encoding)
-    table.columns = [cleaning.normalise(str(name)) for name in table.columns]
+    table.columns = [cleaning.name(str(name)) for name in table.columns]
     for parameter, column in wanted.items():
         count = list(table.columns).count(column)
         if not count:
@@ -89,7 +89,7 @@ def _name(parameter, column):
     """The name of a column as text: papermill makes a whole number of 0."""
     if isinstance(column, bool) or not isinstance(column, str | int | np.integer):
         raise DataError(f"{parameter} takes the name of one column, such as 'text', not {column!r}")
-    return cleaning.normalise(str(column))
+    return cleaning.name(str(column))
 
 
 def _table(path, encoding):
@@ -119,7 +119,7 @@ def _nearest(column, columns, parameter):
 
 
 def _strings(values, where):
-    """A column as strings, labels normalised; DataError for a value that is empty, or a list, a struct or bytes."""
+    """A column as strings, labels in one form; DataError for a value that is empty, or a list, a struct or bytes."""
     held = values.map(lambda value: pd.api.types.is_scalar(value) and not isinstance(value, bytes)).astype(bool)
     if not held.all():
         row = held.idxmin()
@@ -127,7 +127,7 @@ def _strings(values, where):
         raise DataError(f"{where} holds a {kind} in data row {row:,}: give each row one text or one label")
     texts = values.where(values.notna(), "").astype(str)
     if values.name == "label":
-        forms = {text: cleaning.normalise(text) for text in texts.unique()}
+        forms = {text: cleaning.name(text) for text in texts.unique()}
         texts = texts.map(forms)
     empty = texts.str.strip() == ""
     if empty.any():

@@ -11,6 +11,7 @@ import re
 import sys
 from collections import Counter
 from contextlib import contextmanager
+from itertools import pairwise
 
 import pandas as pd
 
@@ -51,7 +52,7 @@ def _csv(path, encoding):
                 f"column names: put quotation marks round texts with {SEPARATORS.get(separator, separator)}"
             )
     if rows:
-        _check_swallowed(lines, rows, separator, path.name)
+        _check_swallowed(rows, separator, path.name)
     return pd.DataFrame([row for _, row in rows], columns=names, dtype=str)
 
 
@@ -92,27 +93,49 @@ def _records(lines, separator, name):
     return records
 
 
-def _check_swallowed(lines, rows, separator, name):
+LINE_END = re.compile("\r\n|\r|\n")
+DECIMAL_COMMA = re.compile(r"(?<=\d),(?=\d)")
+
+
+def _check_swallowed(rows, separator, name):
     """DataError where two lone quotation marks hold whole rows between them as if they were one text.
 
-    A row over several lines is such a one when more than half of them look like rows by themselves: as many fields as
-    the names or more, and in one, counted from either end, what a whole field of that column holds (a label).
+    The sign is a line end in a text that would end a row: a label stands before it, or right behind it. A label is a
+    value of the columns behind the text, or before it, that two rows hold, written alike down to the white space:
+    ", yes" ends no row where the others end ",yes". A number such as 3,5 ends one only where most texts end, or begin,
+    with a digit.
+
+    refused though right : a text with a line that ends in ",yes", where yes is a label
+    read though wrong    : rows swallowed whose labels no two other rows hold, or which have other white space, or which
+                           all look like 3,5 at the label where few others do
     """
-    ends = [line for line, _ in rows[1:]] + [len(lines) + 1]
-    known = [{value.strip() for value in column} - {""} for column in zip(*(row for _, row in rows), strict=True)]
+    columns = list(zip(*(row for _, row in rows), strict=True))
+    labels = [{value for value, n in Counter(column).items() if n > 1 and value.strip()} for column in columns]
+    numbers = [2 * sum(bool(re.search(r"\A\d|\d\Z", text)) for text in column) > len(rows) for column in columns]
+    for number, (line, row) in enumerate(rows, 1):
+        for place, text in enumerate(row):
+            if not LINE_END.search(text):
+                continue
+            lines = text if numbers[place] or separator != "," else DECIMAL_COMMA.sub(" ", text)
+            if _has_row_end(lines, labels[:place], labels[place + 1 :], separator):
+                end = line + sum(len(LINE_END.findall(field)) for field in row)
+                raise DataError(
+                    f"{name}: a quotation mark in data row {number:,} (line {line:,}) takes in the rows up to line "
+                    f'{end:,}: write "" for each quotation mark inside a quoted text, or, if this is one text, a space '
+                    f"behind its {SEPARATORS.get(separator, separator)}"
+                )
 
-    def like_a_row(text):
-        fields = [field.strip(' "\r\n') for field in text.split(separator)]
-        both = [*zip(fields, known, strict=False), *zip(fields[::-1], known[::-1], strict=False)]
-        return len(fields) >= len(known) and any(field in values for field, values in both)
 
-    for number, ((line, _), end) in enumerate(zip(rows, ends, strict=True), 1):
-        own = [text for text in lines[line - 1 : end - 1] if text.strip()]
-        if len(own) > 1 and 2 * sum(map(like_a_row, own)) > len(own):
-            raise DataError(
-                f"{name}: a quotation mark in data row {number:,} (line {line:,}) takes in the rows up to line "
-                f'{end - 1:,}: write "" for each quotation mark inside a quoted text'
-            )
+def _has_row_end(text, before, behind, separator):
+    """Whether a line end in a text would end a row, given the labels of the columns before and behind the text."""
+    for line, following in pairwise(LINE_END.split(text)):
+        last = line.split(separator)[1:]
+        *first, begun = following.split(separator, len(before))
+        ends = len(last) >= len(behind) and any(map(set.__contains__, behind[::-1], last[::-1]))
+        begins = len(first) == len(before) and not begun[:1].isspace() and any(map(set.__contains__, before, first))
+        if ends or begins:
+            return True
+    return False
 
 
 def _jsonl(path, encoding):
