@@ -177,8 +177,15 @@ def translation(study, cell):
     return [*drawn, *indices(frame), frame["target"]]
 
 
+def locked(study, cell):
+    frame, _, _, part = study.choosing.rows(cell["language"])
+    pool = study.choosing.pool(cell["language"], "nothing", 0.0, cell["seed"])[0]
+    return [frame.index[pool], frame.index[part == "test"]]
+
+
 def tuned_choices(study, cell):
-    drawn = [*indices(study.judged(cell["language"])[0])]
+    on = "valid" if cell["question"] == "rate" else "judged"
+    drawn = [*indices(study.judged(cell["language"], on)[0])]
     if cell["question"] == "replay":
         return drawn + [study.kinds(source, cell["seed"])[0] for source in ("tweets", "editorials")]
     drawn, given, _, _ = study.choosing.pool(cell["language"], "nothing", cell["noise"], cell["seed"])
