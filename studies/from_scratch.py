@@ -6,14 +6,13 @@ Prediction : 1. No network from random weights beats TF-IDF before some thousand
              fine-tuning with few labels and behind it with many; TF-IDF beside it adds a point or two.
 Fair       : training, validation and test rows are those of `fine_tuning`, seed by seed. Its full fine-tuning chooses a
              rate on the 200 validation rows; here they choose a rate, the kind and size of network, and the number of
-             passes too, up to 60 (20 for the six layers of MiniLM). Probes choose C by inner cross-validation.
-Cost       : the average and the convolution take seconds, the small transformer half a minute, the six layers with 20
-             passes two or three; so the last two learn from 500 labels alone.
+             passes too, up to 60. Probes choose C by inner cross-validation.
+Cost       : the average and the convolution take seconds, the small transformer half a minute, so the last learns from
+             500 labels alone. MiniLM's six layers from random weights (in `fine_tuning`, three passes) would take five
+             minutes for twenty passes: left out.
 """
 
-import keras
-
-from helpers import finetuning, pretrained, probe
+from helpers import pretrained, probe
 from helpers.runner import studies
 from helpers.runner.studies import pack
 from helpers.scenarios import from_scratch
@@ -24,7 +23,6 @@ NETWORKS = [  # how it reads, labels, rates
     ("average", (50, 500, 2000), (3e-3, 1e-2, 3e-2)),
     ("convolution", (50, 500, 2000), (1e-3, 3e-3)),
     ("transformer", (500,), (3e-4, 1e-3)),
-    ("six layers", (500,), (1e-4,)),
 ]
 GRID = [
     {"arm": arm, "n": n, "rate": rate, "seed": seed}
@@ -45,8 +43,6 @@ def run(arm, n, rate, seed):
     truth = [(part["label"] == "positive").to_numpy().astype(int) for part in parts]
     if arm.startswith("probe"):
         found, chosen = probed(texts, truth[0], arm != "probe")
-    elif arm == "six layers":
-        found, chosen = six_layers(texts, truth, rate, seed)
     else:
         ids = [pretrained.tokenise(some, "minilm", TOKENS) for some in texts]
         sides = [(some, answers.astype("float32")) for some, answers in zip(ids[:2], truth[:2], strict=True)]
@@ -70,24 +66,3 @@ def probed(texts, labels, with_words):
         found = [probe.beside(*pair) for pair in zip(words, found, strict=True)]
     fitted = probe.fit(found[0], labels)
     return [fitted.predict(some) for some in found[1:]], {"C": fitted.best_params_["C"]}
-
-
-def six_layers(texts, truth, rate, seed):
-    """Predictions for validation and test rows by MiniLM's network from random weights, after its best pass."""
-    keras.mixed_precision.set_global_policy(finetuning.sixteen_bits())
-    tuned = finetuning.fine_tune(
-        texts[0],
-        truth[0].tolist(),
-        valid=(texts[1], truth[1].tolist()),
-        method="scratch",
-        epochs=20,
-        learning_rate=rate,
-        max_tokens=TOKENS,
-        seed=seed,
-    )
-    history = tuned.history
-    keras.mixed_precision.set_global_policy("float32")
-    return [tuned.predict(some).argmax(axis=1) for some in texts[1:]], {
-        "best_pass": int(history["valid_loss"].argmin()) + 1,
-        "last_loss": history["train_loss"].iloc[-1],
-    }
