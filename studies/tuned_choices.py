@@ -26,32 +26,32 @@ from helpers.scenarios import replay
 DATA = ["reviews_zh", "snippets_en"]
 METHODS = ["random", "k_center", "facility_location", "herding", "quality", "el2n", "agreement", "agree_then_herd"]
 REPLAY = ["tweets alone", "0%", "5%", "20%", "both at once"]
-TRIED = [(rate, epochs) for rate in (1e-4, 3e-4, 1e-3) for epochs in (2, 6)]
+SIZES = {"zh": 500, "en": 200}
+TRIED = {  # learning rate, epochs
+    "zh": [(rate, epochs) for rate in (1e-4, 3e-4, 1e-3) for epochs in (2, 6)],
+    "en": [(1e-4, 2), (1e-4, 6), (3e-4, 2), (1e-3, 2)],
+}
+SETTINGS = {"zh": {"learning_rate": 1e-3, "epochs": 6}, "en": {"learning_rate": 3e-4, "epochs": 2}}
 GRID = [
     {"question": "rate", "language": language, "method": "random", "noise": 0.0, "n": n, "seed": seed}
     | {"learning_rate": rate, "epochs": epochs}
-    for language, n in (("zh", 500), ("en", 200))
-    for rate, epochs in TRIED
+    for language, n in SIZES.items()
+    for rate, epochs in TRIED[language]
     for seed in range(3)
 ]
 GRID += [
     dict(zip(("question", "language", "method", "noise", "n", "seed"), cell, strict=True))
     for cell in [
+        *(("curation", "zh", method, 0.0, SIZES["zh"], seed) for method in METHODS for seed in range(5)),
         *(
-            ("curation", language, method, 0.0, n, seed)
-            for language, n in (("zh", 500), ("en", 200))
-            for method in METHODS
-            for seed in range(5)
-        ),
-        *(
-            ("noise", "zh", method, 0.2, 500, seed)
+            ("noise", "zh", method, 0.2, SIZES["zh"], seed)
             for method in ("random", "facility_location", "agree_then_herd")
             for seed in range(5)
         ),
+        *(("curation", "en", method, 0.0, SIZES["en"], seed) for method in METHODS for seed in range(5)),
         *(("replay", "en", arm, 0.0, 300, seed) for seed in range(5) for arm in REPLAY),
     ]
 ]
-SETTINGS = {"zh": {"learning_rate": 1e-3, "epochs": 6}, "en": {"learning_rate": 1e-4, "epochs": 6}}
 REPLAYED = {"learning_rate": 1e-4, "epochs": 2}
 MAX_TOKENS = 48
 choosing = studies.module("choosing")
