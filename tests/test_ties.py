@@ -35,10 +35,23 @@ TIED = {
     "frame['source'].argsort()": [1, 3, 0, 2],
     "frame['text'].sort_index()": list("abcd"),
     "frame.index.argsort()": [0, 1, 2, 3],
+    "np.argsort(a=frame['source'].to_numpy())": [1, 3, 0, 2],
+    "np.ma.array([1, 0, 1, 0]).argsort()": [1, 3, 0, 2],
+    "np.ma.argsort(np.ma.array([1, 0, 1, 0]))": [1, 3, 0, 2],
+    "pd.Categorical(list('baba')).argsort()": [1, 3, 0, 2],
+    "pd.array([1, 0, 1, 0]).argsort()": [1, 3, 0, 2],
+    "pd.DataFrame.sort_values(self=frame, by='source')": list("bdac"),
+    "frame.pipe(pd.DataFrame.sort_values, 'source')": list("bdac"),
+}
+MORE = {  # no kind can be said, or it stands by position
+    "pd.MultiIndex.from_tuples([(1, 1), (0, 1), (1, 1)]).argsort()",
+    "np.argsort([1, 0, 1], -1, 'quicksort')",
+    "np.argsort(np.ma.array([3, 1, 2], mask=[True, False, True]))",
+    "np.argsort([1, 0, 1], axis=None)",
 }
 
 
-@pytest.mark.parametrize("code", TIED)
+@pytest.mark.parametrize("code", [*TIED, *sorted(MORE)])
 def test_ties_are_refused(code):
     right = (
         "take the first places of a stable argsort" if "argpartition" in code else 'say kind="stable", or let the last'
@@ -66,10 +79,24 @@ def test_a_stable_sort_passes(code):
         "frame.iloc[1:].sort_index()",
         "frame['source'].sort_values(ignore_index=True)",
         "frame.index.sort_values()",
+        "np.argsort(5)",
+        "np.argsort([1, 0, 1], -1, 'stable')",
+        "np.argsort([1, 0, 1], -1, 'mergesort')",
+        "frame.index.argsort(-1, 'stable')",
+        "pd.DataFrame.sort_values(self=frame, by='text')",
+        "frame.pipe(pd.DataFrame.sort_values, 'text')",
+        "pd.MultiIndex.from_tuples([(1, 1), (0, 1)]).argsort()",
     ],
 )
 def test_without_ties_any_sort_passes(code):
     ours(code, frame=FRAME)
+
+
+def test_a_wrong_call_fails_by_itself():
+    with pytest.raises(TypeError, match=r"argsort\(\).*'a'"):
+        ours("np.argsort()")
+    with pytest.raises(KeyError, match="nowhere"):
+        ours("frame.sort_values('nowhere')", frame=FRAME)
 
 
 def test_a_library_may_sort_as_it_likes():

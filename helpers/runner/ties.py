@@ -5,6 +5,7 @@ different orders. A stable sort leaves them as they came, on every machine.
 """
 
 import functools
+import inspect
 import sys
 from pathlib import Path
 
@@ -26,7 +27,12 @@ def _ours(file):
 
 
 def _place(frame):
-    """Where a frame of the course's code stands, "studies/one.py, line 7", or None if the code is a library's."""
+    """Where a frame of the course's code stands, "studies/one.py, line 7", or None if the code is a library's.
+
+    A function that the course hands to `pipe` of pandas is called by the course.
+    """
+    while frame.f_code.co_name == "pipe" and frame.f_globals.get("__name__", "").startswith("pandas."):
+        frame = frame.f_back
     if frame.f_globals.get("__name__") == "__main__":  # in a kernel, the cells
         return f"a cell, line {frame.f_lineno}"
     file = _ours(frame.f_code.co_filename)
@@ -37,8 +43,11 @@ def _place(frame):
 
 
 def _array(values, axis=-1, **_):
-    """Whether two values along an axis of an array are equal; two NaN are."""
-    values = np.sort(np.asarray(values), axis=axis)
+    """Whether two values along an axis of an array are equal; two NaN are, and two that a mask hides."""
+    if np.ma.isMaskedArray(values):
+        values = values.filled(np.ma.minimum_fill_value(values))
+    axis = -1 if axis is np._NoValue else axis
+    values = np.sort(np.atleast_1d(values), axis=axis)
     values = values if axis is None else np.moveaxis(values, axis, -1)
     left, right = values[..., :-1], values[..., 1:]
     return bool(np.any((left == right) | ((left != left) & (right != right))))
@@ -46,7 +55,7 @@ def _array(values, axis=-1, **_):
 
 def _border(values, kth, axis=-1, **_):
     """Whether a value equals the one that ends up at place `kth`: which of them stand before it is then open."""
-    values = np.asarray(values)
+    values = np.atleast_1d(values)
     border = np.take(np.partition(values, kth, axis=axis), np.atleast_1d(kth), axis=axis)
     return any(bool(np.any((values == one).sum(axis=axis) > 1)) for one in np.split(border, border.shape[axis], axis))
 
@@ -77,29 +86,50 @@ def _labels(table, *, axis=0, key=None, **_):
     return bool((labels if key is None else key(labels)).duplicated().any())
 
 
+def _flat(labels, **_):
+    """Whether labels of a MultiIndex, or values of a pandas array, are equal."""
+    return bool(pd.Index(labels).duplicated().any())
+
+
 # np.sort gives plain values, the same whatever the ties. np.lexsort is stable, and so are rank, nlargest, nsmallest
 # and value_counts of pandas 3.1. Methods of an array cannot be replaced: tests/test_ties.py reads the source for them.
 SORTS = [
     (np, "argsort", _array),
     (np, "argpartition", _border),
+    (np.ma, "argsort", _array),
+    (np.ma.MaskedArray, "argsort", _array),
     (pd.Series, "sort_values", _series),
     (pd.Series, "sort_index", _labels),
     (pd.Series, "argsort", _series),
     (pd.Index, "sort_values", _index),
     (pd.Index, "argsort", _series),
+    (pd.MultiIndex, "argsort", _flat),
+    (pd.Categorical, "argsort", _flat),
+    (pd.api.extensions.ExtensionArray, "argsort", _flat),
+    (pd.arrays.ArrowExtensionArray, "argsort", _flat),
+    (pd.arrays.IntervalArray, "argsort", _flat),
     (pd.DataFrame, "sort_values", _frame),
     (pd.DataFrame, "sort_index", _labels),
 ]
 
 
 def _guarded(sort, name, tie):
+    signature = inspect.signature(sort)
+
     @functools.wraps(sort)
     def guarded(*args, **settings):
-        stable = settings.get("kind") in ("stable", "mergesort") or settings.get("stable")
-        if not stable and (place := _place(sys._getframe(1))) and tie(*args, **settings):
-            right = RIGHT_FOR.get(name, RIGHT)
-            raise RuntimeError(f"{place}: {name} meets ties, whose order differs from processor to processor: {right}")
-        return sort(*args, **settings)
+        found = sort(*args, **settings)  # first, so that a wrong call fails by itself
+        if place := _place(sys._getframe(1)):
+            (_, values), *named = signature.bind(*args, **settings).arguments.items()
+            given = {key: value for key, value in named if key not in ("args", "kwargs")} | settings
+            given.pop(next(iter(signature.parameters)), None)
+            kinds = {given.get("kind"), *(one for one in args[1:] if isinstance(one, str) and "args" in dict(named))}
+            if not (kinds & {"stable", "mergesort"} or given.get("stable")) and tie(values, **given):
+                right = RIGHT_FOR.get(name, RIGHT)
+                raise RuntimeError(
+                    f"{place}: {name} meets ties, whose order differs from processor to processor: {right}"
+                )
+        return found
 
     guarded.refuses_ties = True
     return guarded
@@ -111,6 +141,6 @@ def refuse_ties():
     What counts are sorts of NumPy and pandas in the course's own files and in a kernel's cells, no library's.
     """
     for owner, name, tie in SORTS:
-        sort = getattr(owner, name)
+        sort = vars(owner)[name]
         if not hasattr(sort, "refuses_ties"):
             setattr(owner, name, _guarded(sort, name, tie))
