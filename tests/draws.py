@@ -212,6 +212,7 @@ DRAWS = {
     "from_scratch": lambda study, cell: film(study.rows_of, cell["n"], cell["seed"]),
     "generation": generation,
     "leakage": leakage,
+    "locked": locked,
     "loss_choice": lambda study, cell: film(study),
     "optimizers": optimizers,
     "outlook": outlook,
