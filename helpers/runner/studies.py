@@ -345,8 +345,7 @@ def pack(values, ids):
 def unpack(text, ids=None):
     """The values that `pack` made a text of, in the order of `ids`; without ids in that of the sorted ids.
 
-    returns : (n,) of bool, int or str, as they were packed. NumPy has no difference of two bool: compare them by `!=`,
-              or their means
+    returns : (n,) of int or str; what was bool is 0 and 1, of which a difference can be taken
     errors : Refused where `ids` are not the ids of the rows that were packed
     """
     key, text = text.split(":", 1)
@@ -359,7 +358,7 @@ def unpack(text, ids=None):
         values = np.array(json.loads(text))
     elif ":" in text:
         length, bits = text.split(":")
-        values = np.unpackbits(np.frombuffer(bytes.fromhex(bits), np.uint8))[: int(length)].astype(bool)
+        values = np.unpackbits(np.frombuffer(bytes.fromhex(bits), np.uint8))[: int(length)].astype(int)
     else:
         values = np.array(text.split(), int)
     return values if ids is None else values[_rows(tuple(ids))[1]]
