@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from helpers import datasets
 from helpers.runner import paths, reach, studies
 
 ONE = """
@@ -76,6 +77,135 @@ def test_a_study_named_by_a_variable_is_refused(course):
         reach.reached(course / "studies/one.py")
 
 
+@pytest.mark.parametrize(
+    ("code", "why"),
+    [
+        ("from .two import used\ndef run(): return used()", "line 1: name the module in full"),
+        ("from helpers.two import *\ndef run(): return used()", "line 1: import by name, not *"),
+        (
+            "from helpers.runner.studies import module\ndef run(): return module('other').third",
+            "take `from helpers.run",
+        ),
+        ("from helpers import runner\ndef run(): return runner.studies.load('other')", "take `from helpers.runner"),
+        ("import helpers.runner.studies as s\ndef run(): return s.module('other').third", "take `from helpers.runner"),
+        ("import helpers\ndef run(): return helpers.runner.studies.load('other')", "take `from helpers.runner"),
+        ("from helpers.runner import studies as s\ndef run(): return s.load('other')", "take `from helpers.runner"),
+        ("def run(): return studies.module(name='other').third", "line 1: name the study by a literal"),
+        ("def run(): return studies.load(name)", "name the study by a literal"),
+        ("def run(): return getattr(studies, 'module')('other')", "name the study by a literal"),
+        ("GRID = {'seed': [0]}\ndef run(): return len(GRID)", "run reads GRID"),
+        ("def used(): pass\ndef f():\n    from helpers.two import used\ndef run(): return used()", "used is imported"),
+        (
+            "ALL = []\ndef add(f): ALL.append(f)\n@add\ndef one(): pass\ndef run(): return ALL",
+            "line 3: @add may enter one",
+        ),
+        ("from helpers import two\n@two.used(1)\ndef one(): pass\ndef run(): pass", "@two may enter one"),
+        (
+            "from helpers.two import used\nclass A:\n    @used\n    def one(self): pass\ndef run(): pass",
+            "@used may enter",
+        ),
+        ("def run(): return Path('helpers/words.yaml').read_text()", "words.yaml stands beside the code"),
+        ("def run(): return Path(__file__).with_suffix('.yaml').read_text()", "found from __file__"),
+        ("def run(): return globals()['x']", "globals reaches what nobody can follow"),
+    ],
+)
+def test_what_no_name_leads_to_is_refused(course, code, why):
+    (course / "helpers/words.yaml").touch()
+    (course / "studies/one.py").write_text(code)
+    with pytest.raises(reach.Unfollowed, match=why):
+        reach.reached(course / "studies/one.py", skip={"GRID"})
+
+
+@pytest.mark.parametrize(
+    ("code", "file", "edit"),
+    [
+        (
+            "from helpers.six import X\ndef run(): return X",
+            "helpers/six.py",
+            "try:\n    X = {}\nexcept E:\n    X = 0\n",
+        ),
+        ("from helpers import six\ndef run(): return six.X", "helpers/six.py", "for X in ({},):\n    pass\n"),
+        ("from helpers import six\ndef run(): return six.X", "helpers/six.py", "X, *rest = {}, 3\n"),
+        ("from helpers import six\ndef run(): return six.X", "helpers/six.py", "if True:\n    def X(): return {}\n"),
+        ("a = b = studies.module('other')\ndef run(): return b.x", "studies/other.py", "x = {}\n"),
+        ("def run(o):\n    o.a = studies.module('other')\n    return o.a.x", "studies/other.py", "x = {}\n"),
+        ("def run():\n    a, b = studies.module('other'), 1\n    return a.x", "studies/other.py", "x = {}\n"),
+        ("from helpers.four import inner\ndef run(): return inner.part", "helpers/four/__init__.py", "set({})\n"),
+        ("from helpers import two, six\ndef run(): return two.used(1)", "helpers/six.py", "set({})\n"),
+        ("import helpers.six\ndef run(): return 1", "helpers/six.py", "set({})\n"),
+        ("import helpers.six\ndef run(): return helpers.six.X", "helpers/six.py", "X = {}\n"),
+        ("import helpers.six as s\ndef run(): return s.X", "helpers/six.py", "X = {}\n"),
+        ("def run(): return studies.load('other')", "data/studies/other.csv", "a,cell,stand\n{},k,s\n"),
+        ("def run(): return studies.stored('other')", "data/studies/other.csv", "a,cell,stand\n{},k,s\n"),
+    ],
+)
+def test_an_edit_is_seen_wherever_it_stands(course, code, file, edit):
+    (course / "data/studies").mkdir(parents=True)
+    (course / "studies/one.py").write_text(code)
+    found = []
+    for value in ("1", "1", "22"):
+        (course / file).write_text(edit.replace("{}", value))
+        found.append(reach.reached(course / "studies/one.py"))
+    assert found[0] == found[1] != found[2]
+
+
+def test_the_stand_of_rows_that_a_study_loads_does_not_count(course):
+    table = course / "data/studies/other.csv"
+    table.parent.mkdir(parents=True)
+    (course / "studies/one.py").write_text("def run(): return studies.load('other')")
+    found = []
+    for stand in ("before", "after"):
+        table.write_text(f"a,cell,stand\n1,k,{stand}\n")
+        found.append(reach.reached(course / "studies/one.py"))
+    assert found[0] == found[1]
+
+
+def test_helpers_does_nothing_on_import_but_keep_a_log_from_the_reader():
+    loose = [ast.unparse(node) for node in reach.Module(paths.root() / reach.QUIET).loose]
+    assert loose == ["os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')", "sys.meta_path.insert(0, _QuietTensorFlow)"]
+
+
+# ---- data -----------------------------------------------------------------------------------------------------------
+
+
+def hashes(code, *names):
+    return studies.data_hashes(names, [(("studies/one.py", "run"), [paths.canonical(ast.parse(code))])])
+
+
+def test_the_files_of_a_data_set_count_where_code_reads_them():
+    card = datasets.card("reviews_zh")
+    own, readings, suspects = card["sha256"], card["readings"]["sha256"], card["suspects"]["sha256"]
+    assert hashes("datasets.load('reviews_zh')", "reviews_zh") == [own]
+    assert hashes("pd.read_csv(datasets.DATA / 'reviews_zh_readings.csv')", "reviews_zh") == [own, readings]
+    assert {readings, suspects} < set(hashes("datasets.card(name)['readings']", "reviews_zh"))
+    assert suspects in hashes("datasets.DATA / f'{name}_suspects.csv'", "reviews_zh")
+    speech = datasets.card("speech")
+    assert set(hashes("card = datasets.card('speech')", "speech")) == {speech["sha256"], speech["audio_sha256"]}
+    pieces = hashes("WEIGHTS = 'translation.spm'")
+    assert len(pieces) == 1 and hashes(f"WEIGHTS, SHA256 = 'translation.spm', '{pieces[0]}'") == []
+
+
+def test_the_recordings_count_for_the_studies_that_hear_them(monkeypatch):
+    before, cards = stands("speech", "outlook", "leakage"), datasets.card
+    monkeypatch.setattr(
+        datasets, "card", lambda name: cards(name) | ({"audio_sha256": "0"} if name == "speech" else {})
+    )
+    moved = {name for name, one in stands("speech", "outlook", "leakage").items() if one != before[name]}
+    assert moved == {"speech", "outlook"}
+
+
+NOT_READ = {"tuning": {"snippets_en"}, "searches": {"snippets_en"}}  # they take the Chinese rows of `choosing` alone
+
+
+@pytest.mark.parametrize("name", studies.names())
+def test_a_study_says_which_data_it_loads(name):
+    """Every data set that its code or its grid names stands in DATA."""
+    study = studies.module(name)
+    code = repr(list(reach.reached(Path(study.__file__)).values())) + repr(paths.canonical(ast.parse(repr(study.GRID))))
+    named = {one for one in datasets.names() if repr(repr(one))[1:-1] in code} - NOT_READ.get(name, set())
+    assert named <= set(study.DATA)
+
+
 @pytest.fixture
 def copy(tmp_path, monkeypatch):
     """The course's own code in another folder, to be edited."""
@@ -87,8 +217,8 @@ def copy(tmp_path, monkeypatch):
     return tmp_path
 
 
-def stands():
-    return {name: studies.stand(studies.module(name)) for name in studies.names()}
+def stands(*names):
+    return {name: studies.stand(studies.module(name)) for name in names or studies.names()}
 
 
 def edit(path, name, body):

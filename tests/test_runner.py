@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pandas as pd
 import psutil
 import pytest
@@ -20,6 +21,7 @@ from helpers.runner import (
     cli,
     conventions,
     doctor,
+    equivalence,
     kernels,
     parameters,
     paths,
@@ -855,11 +857,44 @@ def test_a_study_whose_figures_do_not_follow_from_its_rows_is_refused(course):
             studies.load("compare")
 
 
+@pytest.mark.parametrize("change", ["twice", "other"])
+def test_a_cell_that_stands_twice_or_under_another_hash_is_refused_and_run_again(study, change):
+    Path("mended").touch()
+    assert command("study", "compare").returncode == 0
+    calls()
+    rows, table, loaded = studies.stored("compare"), Path("data/studies/compare.csv"), studies.load("compare")
+    key = rows["cell"].iloc[0]
+    if change == "twice":
+        rows, says = pd.concat([rows, rows.head(1)]), "stands twice in its table"
+    else:
+        rows["seed"] = rows["seed"].replace(0, 7)
+        says = "says seed = 7, and its hash stands for 0"
+    table.write_text(rows.to_csv(index=False))
+    sentence = f"study compare, cell {key} {says}: run it again with `course study compare`"
+    with pytest.raises(paths.Refused, match=re.escape(sentence)):
+        studies.load("compare")
+    with pytest.raises(paths.Refused, match=re.escape(sentence)):
+        equivalence.keep("compare")
+    assert command("study", "compare", "--confirm").returncode != 0
+    assert sentence in studies.stale("compare")
+    assert "stale" in studies.overview()
+    assert command("study", "compare").returncode == 0
+    assert studies.load("compare").equals(loaded) and studies.stale("compare") == []
+
+
+def test_parameters_fit_their_hash_through_a_file():
+    for stored, value in [(1.0, 1), ("1", 1), (True, True), ("True", True), (float("nan"), None), (float("nan"), "")]:
+        assert studies._same(stored, value)
+    for stored, value in [(2.0, 1), ("a", 1), (float("nan"), 0), (0, None), ("ab", "a"), (None, "a")]:
+        assert not studies._same(stored, value)
+
+
 @pytest.mark.parametrize("values", [[True, False, True, True], [0, 12, 3, 4], ["a:b", "", "中", '"'], [], [False] * 9])
 def test_what_is_packed_by_row_comes_back_by_id(values):
     ids = [f"{17 * i % 10} x" for i in range(len(values))]
     text = studies.pack(values, ids)
     assert studies.unpack(text, ids).tolist() == values
+    assert studies.unpack(text).dtype.kind in "iU"  # a difference of two is below 0 where it should be
     assert studies.unpack(text, ids[::-1]).tolist() == values[::-1]
     assert studies.unpack(text).tolist() == [value for _, value in sorted(zip(ids, values, strict=True))]
     with pytest.raises(paths.Refused, match="belongs to other rows"):

@@ -40,7 +40,7 @@ def compare(name, commit, arms=None, only=""):
     returns : table of `distances`, the numbers of cells run and of those that are equal to the last digit
     errors  : Refused if there is no such commit, or if it is not the commit whose code made the stored rows
     """
-    stored = studies.stored(name)
+    stored = studies.sound(name, studies.module(name))
     keys = list(studies.sample(name, arms, only).values())
     with tempfile.TemporaryDirectory() as before, tempfile.TemporaryDirectory() as ipython:
         kernels.configure(ipython, threads=kernels.threads_for(2))
@@ -102,8 +102,9 @@ def _numbers(column):
 
 
 def keep(name):
-    """Mark all stored rows of the grid as fresh."""
-    study, stored = studies.module(name), studies.stored(name)
+    """Mark all stored rows of the grid as fresh; Refused where one is at fault (`studies.faults`)."""
+    study = studies.module(name)
+    stored = studies.sound(name, study)
     stored = stored[stored["cell"].isin(studies.cells(study))]
     write_atomically(studies.table_path(name), stored.assign(stand=studies.stand(study)).to_csv(index=False))
 

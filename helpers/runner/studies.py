@@ -56,14 +56,37 @@ def cells(study):
 
 
 def stand(study):
-    """Hash of what the results depend on: the code that `run` reaches (`reach.reached`) and the data that it reads.
+    """Hash of what the results depend on: the code that `run` reaches, the rows of studies that it loads, and its data.
 
     The grid does not count (a longer grid leaves finished cells fresh), nor do comments, docstrings and functions that
-    `run` does not reach.
+    `run` does not reach (`reach.reached`). Of data, see `data_hashes`.
     """
     code = sorted(reached(Path(study.__file__), skip={"GRID"}).items())
-    parts = code, [datasets.card(name)["sha256"] for name in study.DATA]
+    parts = code, data_hashes(study.DATA, code)
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
+
+
+def data_hashes(names, code):
+    """The sha256 of what code (items of `reach.reached`) can read of data sets, as a list.
+
+    Of each data set the file that `datasets.load` reads; where code reads a card itself, as `audio.load_audio` does,
+    all files of the cards; and any other file of data/ that code names, unless its text pins the hash (weights).
+    """
+    text = repr([trees for (file, _), trees in code if file != "helpers/datasets.py"])
+    cards = [datasets.card(name) for name in names]
+    found = [one for card in cards for one in (_hashes(card) if "'card'" in text else [card["sha256"]])]
+    named = set(re.findall(r"[\w-]*\.\w+", text)) - {card["file"] for card in cards}
+    for path in sorted(path for folder in ("", "weights") for path in (datasets.DATA / folder).glob("*.*")):
+        if any(path.name.endswith(name) for name in named):
+            own = hashlib.sha256(path.read_bytes()).hexdigest()
+            found += [own] if own not in text and own not in found else []
+    return found
+
+
+def _hashes(card):
+    """All sha256 of a card, those of its parts too."""
+    found = [value for key, value in card.items() if key.endswith("sha256")]
+    return found + [one for part in card.values() if isinstance(part, dict) for one in _hashes(part)]
 
 
 def stored(name):
@@ -83,11 +106,42 @@ def read(file):
     return pd.read_csv(file, dtype=text, keep_default_na=False, na_values=[""])
 
 
+def faults(name, study, rows):
+    """{cell: sentence} for the cells that stand twice in a table, or whose parameters are not those of their hash."""
+    wanted, found, again = cells(study), {}, f"run it again with `course study {name}`"
+    for key in rows.loc[rows["cell"].duplicated(), "cell"]:
+        found[key] = f"study {name}, cell {key} stands twice in its table: {again}"
+    for row in rows.to_dict("records"):
+        for parameter, value in wanted.get(row["cell"], {}).items():
+            if not _same(row.get(parameter), value):
+                says = f"says {parameter} = {row.get(parameter)!r}, and its hash stands for {value!r}"
+                found.setdefault(row["cell"], f"study {name}, cell {row['cell']} {says}: {again}")
+    return found
+
+
+def _same(stored, value):
+    """Whether what a table holds is a parameter's value: in a file 1 may be 1.0, None and "" are empty."""
+    if value in (None, "") or pd.isna(stored):
+        return value in (None, "") and pd.isna(stored)
+    try:
+        return str(stored) == str(value) or float(stored) == float(value)
+    except (TypeError, ValueError):
+        return False
+
+
+def sound(name, study):
+    """The stored rows; Refused where `faults` finds one."""
+    rows = stored(name)
+    for sentence in faults(name, study, rows).values():
+        raise Refused(sentence)
+    return rows
+
+
 def state(name):
-    """Fresh rows, missing cells {hash: parameters}, and the number of stale rows."""
+    """Fresh rows, missing cells {hash: parameters}, and the number of other rows: stale, or with `faults`."""
     study = module(name)
     wanted, now, rows = cells(study), stand(study), stored(name)
-    fresh = rows[rows["cell"].isin(wanted) & (rows["stand"] == now)]
+    fresh = rows[rows["cell"].isin(wanted.keys() - faults(name, study, rows)) & (rows["stand"] == now)]
     there = set(fresh["cell"])
     missing = {key: cell for key, cell in wanted.items() if key not in there}
     return fresh, missing, len(rows) - len(fresh)
@@ -96,13 +150,13 @@ def state(name):
 def load(name):
     """The results of a study, one row a cell.
 
-    errors : Refused if none are stored, or if a stored figure that follows from what is stored by row comes out
-             otherwise when it is computed again (`figures` of the study; for all studies accuracy, from `correct`)
+    errors : Refused if none are stored, if a cell stands twice or with other parameters than its hash, or if a stored
+             figure that follows from what is stored by row comes out otherwise when it is computed again (`figures`
+             of the study; for all studies accuracy, from `correct`)
     """
-    rows = stored(source(name).stem)
-    if rows.empty:
+    if stored(source(name).stem).empty:
         raise Refused(f"study {name} has no results: fill it with `course study {name}`")
-    further = _figures(name)
+    rows, further = sound(name, module(name)), _figures(name)
     for row in rows.to_dict("records"):
         for column, value in [*accuracy(row).items(), *further(row).items()]:
             if not np.isclose(row[column], value, rtol=0, atol=1e-9, equal_nan=True):
@@ -114,7 +168,7 @@ def load(name):
 
 
 def _figures(name):
-    """The study's function `figures`; one that finds nothing where it has none. Only then is the study imported."""
+    """The study's function `figures`; one that finds nothing where it has none."""
     if re.search(r"^def figures\(", source(name).read_text(encoding="utf8"), re.MULTILINE):
         return _module_once(name).figures
     return lambda row: {}
@@ -130,7 +184,8 @@ def accuracy(row):
 def stale(name):
     """What is wrong with a study's stored results, as sentences; an empty list if they are complete and fresh."""
     _, missing, old = state(name)
-    found = [f"study {name} lacks {len(missing)} cells: fill it with `course study {name}`"] if missing else []
+    found = list(faults(name, module(name), stored(name)).values())
+    found += [f"study {name} lacks {len(missing)} cells: fill it with `course study {name}`"] if missing else []
     return found + ([f"study {name} holds {old} rows of other code, data or grid"] if old else [])
 
 
@@ -230,8 +285,8 @@ def confirm(name, jobs, arms=None, only=""):
     from helpers.runner import kernels
     from helpers.runner.workers import finished
 
-    study, rows = module(name), stored(name)
-    wanted, now = cells(study), stand(study)
+    study = module(name)
+    wanted, now, rows = cells(study), stand(study), sound(name, study)
     rows = rows[rows["cell"].isin(wanted)]
     tasks = [(name, wanted[key], key) for key in sample(name, arms, only).values()]
     differ = []
@@ -290,6 +345,7 @@ def pack(values, ids):
 def unpack(text, ids=None):
     """The values that `pack` made a text of, in the order of `ids`; without ids in that of the sorted ids.
 
+    returns : (n,) of int or str; what was bool is 0 and 1, of which a difference can be taken
     errors : Refused where `ids` are not the ids of the rows that were packed
     """
     key, text = text.split(":", 1)
@@ -302,14 +358,14 @@ def unpack(text, ids=None):
         values = np.array(json.loads(text))
     elif ":" in text:
         length, bits = text.split(":")
-        values = np.unpackbits(np.frombuffer(bytes.fromhex(bits), np.uint8))[: int(length)]
+        values = np.unpackbits(np.frombuffer(bytes.fromhex(bits), np.uint8))[: int(length)].astype(int)
     else:
         values = np.array(text.split(), int)
     return values if ids is None else values[_rows(tuple(ids))[1]]
 
 
 def stack(texts, ids=None):
-    """What several cells found of the same rows: array (cells, rows), in the order of `ids` or of the sorted ids.
+    """What several cells found of the same rows: array (cells, rows) as of `unpack`, by `ids` or by the sorted ids.
 
     errors : Refused where the cells were judged on different rows
     """
