@@ -355,7 +355,7 @@ def unpack(text, ids=None):
             "run the study again"
         )
     if text.startswith("["):
-        values = np.array(json.loads(text))
+        values = np.array(json.loads(text), str)
     elif ":" in text:
         length, bits = text.split(":")
         values = np.unpackbits(np.frombuffer(bytes.fromhex(bits), np.uint8))[: int(length)].astype(int)
