@@ -30,7 +30,7 @@ METHODS = ["random", "k_center", "facility_location", "herding", "quality", "el2
 REPLAY = ["tweets alone", "0%", "5%", "20%", "both at once"]
 SIZES = {"zh": 500, "en": 200}
 TRIED = [(rate, epochs) for rate in (1e-4, 3e-4, 1e-3) for epochs in (2, 6)]
-SETTINGS = {"zh": {"learning_rate": 1e-3, "epochs": 6}, "en": {"learning_rate": 3e-4, "epochs": 2}}
+SETTINGS = {"zh": {"learning_rate": 1e-3, "epochs": 6}, "en": {"learning_rate": 1e-4, "epochs": 6}}
 GRID = [
     {"question": "rate", "language": language, "method": "random", "noise": 0.0, "n": n, "seed": seed}
     | {"learning_rate": rate, "epochs": epochs}
