@@ -1,4 +1,4 @@
-"""Fine-tune a language model on conversations: all of it, its last blocks, or LoRA, by the loop that classifiers have."""
+"""Fine-tune a language model on conversations: all of it, its last blocks, or LoRA, by the loop of classifiers."""
 
 import functools
 import time
@@ -20,8 +20,8 @@ class Tuned(NamedTuple):
     """What `tune` returns.
 
     model   : the LanguageModel that was given, which now writes as it was tuned
-    history : DataFrame, one row an epoch: epoch, train_loss (nats a token, before each update), train_accuracy (share of
-              tokens guessed), valid_loss, valid_accuracy (after the epoch; NaN without valid), seconds
+    history : DataFrame, one row an epoch: epoch, train_loss (nats a token, before each update), train_accuracy (share
+              of tokens guessed), valid_loss, valid_accuracy (after the epoch; NaN without valid), seconds
     trained : how many numbers were trained
     seconds : wall time of the whole call
     adapter : lora.Adapter of method "lora", else None

@@ -132,9 +132,9 @@ def _linear_layers(backbone, targets, layers):
     found = {}
     for block in blocks[-layers:] if layers else blocks:
         for layer in block._flatten_layers(include_self=False):  # Keras has no public name for it
-            if isinstance(layer, (keras.layers.Dense, keras.layers.EinsumDense)):
-                if targets == "linear" or layer.name in TARGETS[targets]:
-                    found[f"{block.name}.{layer.name}"] = layer
+            linear = isinstance(layer, (keras.layers.Dense, keras.layers.EinsumDense))
+            if linear and (targets == "linear" or layer.name in TARGETS[targets]):
+                found[f"{block.name}.{layer.name}"] = layer
     if not found:
         raise ValueError(f"targets is {targets!r}, but {backbone.name!r} has no such layer in its blocks")
     return found

@@ -132,7 +132,7 @@ def _of_files(name):
 
 
 def _read(name, file):
-    """Text of a file of a preset, from its folder or, with an address hf://…, from Hugging Face; None if it has none."""
+    """Text of a file of a preset, from its folder or, of an address hf://…, from Hugging Face; None if it has none."""
     if name.startswith("hf://"):
         from huggingface_hub import hf_hub_download
         from huggingface_hub.errors import EntryNotFoundError

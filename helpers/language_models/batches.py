@@ -35,8 +35,8 @@ def collate(ids, places):
 
     ids     : list of n lists of token ids
     places  : list of n lists of places in them, from 1 on, of the tokens that are to be guessed
-    returns : {"token_ids", "padding_mask": int32 (n, width), "places": int32 (m,), rows and columns counted as one}, and
-              the tokens int32 (m,). Where each shape is compiled anew, width and m are rounded up; the last places
+    returns : {"token_ids", "padding_mask": int32 (n, width), "places": int32 (m,), rows and columns counted as one},
+              and the tokens int32 (m,). Where each shape is compiled anew, width and m are rounded up; the last places
               and tokens are zeros then
 
     >>> inputs, following = collate([[1, 7, 8], [1, 9]], [[1, 2], [1]])

@@ -1,4 +1,4 @@
-"""What a language model makes of texts that are there: nats a token, instruction-following difficulty, hidden states."""
+"""What a language model makes of texts that are there: nats a token, difficulty of instructions, hidden states."""
 
 import keras
 import numpy as np

