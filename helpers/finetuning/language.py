@@ -203,9 +203,8 @@ def _rows(model, rows, lower):
         weights[: len(found)] = found
         if states:
             width = inputs.pop("token_ids").shape[1]
-            inputs["states"] = np.stack(
-                [np.pad(s, ((0, width - len(s)), (0, 0))) for s in (states[n] for n in numbers)]
-            )
+            wanted = [states[number] for number in numbers]
+            inputs["states"] = np.stack([np.pad(row, ((0, width - len(row)), (0, 0))) for row in wanted])
         return inputs, following, weights
 
     return training.Rows([len(row.ids) for row in rows], counts, batch)

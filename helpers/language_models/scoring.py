@@ -14,8 +14,7 @@ def losses(model, rendered):
     model    : LanguageModel
     rendered : list of n conversations as `render` gives them
     returns  : DataFrame, one row a conversation: loss (nats a token over what is trained, end tokens aside; NaN
-               where that is nothing), nats and tokens (their sum and number), end_loss (the same mean over the end
-               tokens), ends (their number)
+               where that is nothing), nats and tokens (their sum and number), end_nats and ends (the same of end tokens)
 
     Nats a token of many rows are nats.sum() / tokens.sum(): a mean of means would count short answers more.
     """
@@ -25,8 +24,8 @@ def losses(model, rendered):
         end = np.isin(row.trained, row.ends)
         frame.append((values[~end].sum(), (~end).sum(), values[end].sum(), end.sum()))
     frame = pd.DataFrame(frame, columns=["nats", "tokens", "end_nats", "ends"])
-    means = {"loss": frame["nats"] / frame["tokens"], "end_loss": frame["end_nats"] / frame["ends"]}
-    return frame.assign(**means)[["loss", "nats", "tokens", "end_loss", "ends"]]
+    frame.insert(0, "loss", frame["nats"] / frame["tokens"])
+    return frame
 
 
 def ifd(model, rendered):
