@@ -1,11 +1,13 @@
 """Conversations as the tokens that a model reads, through its own chat template, and which of them are trained.
 
 A template (Jinja) is a program that comes with a model. It is run in a sandbox, as Transformers does. Where a message
-stands in what it writes is found by writing it twice, the second time with another content; so no template has to be
-known beforehand. Control strings within a content are held back until the template is done: they become plain text.
+stands in what it writes is found by writing it twice, the second time with a mark in its place; so no template has to
+be known beforehand. Control strings within a content are held back until the template is done: they become plain text.
 """
 
+import datetime
 import functools
+import itertools
 import json
 import os
 import re
@@ -14,9 +16,9 @@ from typing import NamedTuple
 import numpy as np
 
 from helpers import conversations
+from helpers.language_models import tokenisers
 
-HELD = 0xF0000  # private characters of Unicode: one for each control string, and MARK for a content that is sought
-MARK = "\U0010fffd"
+STEPS = 1_000_000  # rounds of loops and calls that a template may take to write one conversation
 
 
 class Span(NamedTuple):
@@ -70,12 +72,14 @@ def render(model, conversation, *, train="all", system="drop"):
 
     model        : LanguageModel
     conversation : list of messages, see `helpers.conversations`
-    train        : "all" trains every answer by its message's weight, "last" the last alone
+    train        : "all" trains every answer by its message's weight, "last" the last alone. An answer is all that the
+                   model has to write: what stands behind the opening that it is given, up to the end token
     system       : what becomes of a system message that the template adds where the conversation has none: "drop"
                    leaves it out, "keep" leaves it in; `Rendered.added` says what it is
-    returns      : Rendered
-    errors       : ValueError, one sentence, for a conversation without an answer, for one that the template refuses or
-                   in which it leaves a message out, and for a template that fails
+    returns      : Rendered. Its ids are those that Transformers' apply_chat_template gives, but that control strings
+                   in contents are text, and that no token reaches over the beginning of an answer
+    errors       : ValueError, one sentence, for a conversation that breaks its form or has no answer, for one that the
+                   template refuses or of which it leaves something out, and for a template that fails
     """
     if train not in ("all", "last") or system not in ("drop", "keep"):
         raise ValueError(f"train is {train!r}, system {system!r}: give 'all' or 'last', and 'drop' or 'keep'")
@@ -83,214 +87,256 @@ def render(model, conversation, *, train="all", system="drop"):
     answers = [i for i, message in enumerate(messages) if message["role"] == "assistant"]
     if not answers:
         raise ValueError("the conversation has no message of the assistant: there is nothing to train on")
-    page = _Page(model, messages, system)
-    starts = {i: page.answer_start(i) for i in answers}
-    areas = [(starts.get(i, area[0]), area[1]) for i, area in enumerate(page.areas)]
-    ends = [page.end_of(i) if i in starts else None for i in range(len(messages))]
-    tokens = _tokens(model.tokeniser, page.text, cuts=[starts[i] for i in answers], areas=areas, held=page.held)
+    draft = _draft(model, messages, system)
+    text, areas = _lay_out(draft, _written)
+    tokens = _tokens(model.tokeniser, text, areas, draft.held)
+    begins, ends = (np.array([token[side] for token in tokens]) for side in (1, 2))
 
-    def first_at(place):
-        return int(np.searchsorted([end for _, _, end, _ in tokens], place, side="right"))
+    def place(begin):  # of the token in which a character stands
+        return int(np.searchsorted(ends, begin, side="right"))
 
     spans, mask = [], np.zeros(len(tokens), "float32")
-    for i, (message, (begin, stop), end) in enumerate(zip(messages, areas, ends, strict=True)):
-        end = None if end is None else first_at(end)
-        stop = end if end is not None else first_at(stop)
-        spans.append(Span(message["role"], first_at(begin), stop, end))
-        if i in starts and (train == "all" or i == answers[-1]):
-            mask[first_at(begin) : stop + (end is not None)] = conversations.weight(message)
+    for i, (message, area) in enumerate(zip(messages, areas, strict=True)):
+        begin, end = place(area.begin), None if area.end is None else place(area.end)
+        stop = int(np.searchsorted(begins, area.stop)) if end is None else end
+        spans.append(Span(message["role"], begin, max(begin, stop), end))
+        if i == answers[-1] or (i in answers and train == "all"):
+            mask[begin : stop + (end is not None)] = conversations.weight(message)
+    last = answers[-1]
     return Rendered(
-        ids=[id_ for id_, _, _, _ in tokens],
+        ids=[token[0] for token in tokens],
         mask=mask,
         spans=spans,
-        opening=first_at(page.opening_of(answers[-1])),
-        added=page.added,
-        texts=[text for _, _, _, text in tokens],
+        opening=max(0, min(place(areas[last].begin - len(_opening(draft, last))), spans[last].begin - 1)),
+        added=draft.added,
+        texts=[token[3] for token in tokens],
     )
 
 
 def prompt_ids(model, conversation, *, system="drop"):
     """The tokens that a model is given to write the next answer: the conversation, and the opening of an answer.
 
-    The tokens of `render` begin with them where the conversation goes on with that answer.
+    model, conversation, system : as of `render`; the conversation needs no answer
+    returns                     : list of ids. Those of `render` begin with them where the conversation goes on with an
+                                  answer, unless the template writes earlier messages otherwise then
+    errors                      : ValueError, as of `render`
     """
-    page = _Page(model, conversations.check(conversation), system, opened=True)
-    return [id_ for id_, _, _, _ in _tokens(model.tokeniser, page.text, cuts=[], areas=page.areas, held=page.held)]
+    draft = _draft(model, conversations.check(conversation), system)
+    text, areas = _lay_out(draft, _opened)
+    return [token[0] for token in _tokens(model.tokeniser, text, areas, draft.held)]
 
 
-class _Page:
-    """What a template makes of messages, and where they stand in it, in characters.
+# ---- where messages stand in what a template writes -----------------------------------------------------------------
 
-    text  : the whole, control strings of contents held back
-    areas : for each message where its content begins and stops
-    added : what the template says by itself before the first message
+
+class _Draft(NamedTuple):
+    """Messages ready for a template.
+
+    messages : with each control string in them held back, as one private character of Unicode
+    held     : {that character: the control string}
+    mark     : a private character that stands in no message
+    control  : pattern of all control strings
+    added    : what the template says by itself before the first message
+    drop     : from which character on it is left out of each text, or None
     """
 
-    def __init__(self, model, messages, system, opened=False):
-        self.marks = sorted(model.tokeniser.control, key=lambda mark: (-len(mark), mark))
-        self.held = {chr(HELD + i): mark for i, mark in enumerate(self.marks)}
-        self.model, self.messages = model, [self._hold_back(message) for message in messages]
-        self.pattern = re.compile("|".join(map(re.escape, self.marks)) or r"(?!)")
-        self.text = self.write(self.messages, opened)
-        self.areas = [self._area(i, opened) for i in range(len(messages))]
-        self.added, (begin, stop) = self._addition()
-        if system == "drop":
-            self.text = self.text[:begin] + self.text[stop:]
-            self.areas = [(a - (stop - begin), b - (stop - begin)) for a, b in self.areas]
-        self.removed = (begin, stop) if system == "drop" else (0, 0)
+    model: NamedTuple
+    messages: list
+    held: dict
+    mark: str
+    control: re.Pattern
+    added: str = ""
+    drop: int | None = None
 
-    def write(self, messages, opened=False):
-        return _write(self.model, messages, opened)
 
-    def _written(self, messages, opened=False):
-        """The same, without what was left out of the text."""
-        text, (begin, stop) = self.write(messages, opened), self.removed
-        return text[:begin] + text[stop:]
+class _Area(NamedTuple):
+    """Characters of a message in a text; end: where the control string that ends an answer begins, or None."""
 
-    def _hold_back(self, message):
-        """A message in which each control string is one private character, and calls have the form of Hugging Face."""
-        kept = {key: self._held(value) for key, value in message.items() if key != "weight"}
-        for call in kept.get("tool_calls", []):
-            call |= {"type": "function", "function": {"name": call.pop("name"), "arguments": call.pop("arguments")}}
-        return kept
+    begin: int
+    stop: int
+    end: int | None
+    answer: bool
 
-    def _held(self, value):
-        """A value with the control strings held back in all its texts."""
+
+def _draft(model, messages, system):
+    control = tokenisers.control_pattern(model.tokeniser.control)
+    taken = set(f"{json.dumps(messages, ensure_ascii=False)}{model.template}")
+    free = (chr(code) for code in itertools.chain(range(0xF0000, 0xFFFFE), range(0x100000, 0x10FFFE)))
+    free = (character for character in free if character not in taken)
+    mark, marks = next(free), dict(zip(sorted(model.tokeniser.control), free, strict=False))
+    messages = [
+        _hold_back(message, lambda text: control.sub(lambda found: marks[found[0]], text)) for message in messages
+    ]
+    draft = _Draft(model, messages, {character: string for string, character in marks.items()}, mark, control)
+    if messages[0]["role"] == "system":
+        return draft
+    added, place = _addition(draft)
+    return draft._replace(added=added, drop=place if added and system == "drop" else None)
+
+
+def _hold_back(message, hold):
+    """A message as a template takes it, all its texts passed through a function; calls in the form of Hugging Face."""
+
+    def through(value):
         if isinstance(value, dict):
-            return {key: self._held(part) for key, part in value.items()}
-        if isinstance(value, list):
-            return [self._held(part) for part in value]
-        if not isinstance(value, str):
-            return value
-        if any(c == MARK or HELD <= ord(c) < HELD + len(self.marks) for c in value):
-            raise ValueError(
-                "a message holds a private character of Unicode that stands for a control string: take it out"
-            )
-        for character, mark in self.held.items():
-            value = value.replace(mark, character)
-        return value
+            return {through(key): through(part) for key, part in value.items()}
+        if isinstance(value, list | tuple):
+            return [through(part) for part in value]
+        return hold(value) if isinstance(value, str) else value
 
-    def _area(self, i, opened):
-        """Where a message's content stands: where the text changes when the content is another."""
-        message = self.messages[i]
-        if message.get("tool_calls"):
-            return self._area_of_calls(i)
-        other = self.write([*self.messages[:i], message | {"content": MARK}, *self.messages[i + 1 :]], opened)
-        if MARK not in other:
-            raise ValueError(f"the template of {self.model.name} leaves out message {i + 1}, of the {message['role']}")
-        begin = len(os.path.commonprefix([self.text, other]))
-        behind = len(os.path.commonprefix([self.text[begin:][::-1], other[begin:][::-1]]))
-        return begin, len(self.text) - behind
-
-    def _area_of_calls(self, i):
-        """A message with calls stands between what the messages before it make, and what it makes with them."""
-        message = self.messages[i]
-        renamed = [call | {"function": call["function"] | {"name": MARK}} for call in message["tool_calls"]]
-        if MARK not in self.write([*self.messages[:i], message | {"tool_calls": renamed}]):
-            raise ValueError(f"the template of {self.model.name} has no place for the tool calls of message {i + 1}")
-        before, behind = self.write(self.messages[:i], True), self.write(self.messages[: i + 1])
-        if not (self.text.startswith(before) and self.text.startswith(behind)):
-            raise ValueError(
-                f"the tool calls of message {i + 1} are not found in what the template of {self.model.name} writes"
-            )
-        ends = [found for found in self.pattern.finditer(behind, len(before)) if not behind[found.end() :].strip()]
-        return len(before), ends[0].start() if ends else len(behind)
-
-    def _addition(self):
-        """What the template says before the first message, and from where to where it stands."""
-        if self.messages[0]["role"] != "user":
-            return "", (0, 0)
-        opening = self._opening_of_a_later("user")
-        start = self.areas[0][0]
-        begin = 0
-        bos = self.pattern.match(self.text)
-        if bos and bos[0] not in opening:  # a beginning of the whole text, not of a message
-            begin = bos.end()
-        before = self.text[begin:start]
-        shared = len(os.path.commonprefix([before[::-1], opening[::-1]]))
-        said = before[: len(before) - shared]
-        return (said, (begin, begin + len(said))) if re.search(r"\w", self.pattern.sub("", said)) else ("", (0, 0))
-
-    def _opening_of_a_later(self, role):
-        """What opens a message of a role that follows an answer and its end."""
-        talk = [{"role": name, "content": f"{MARK}{name}{MARK}"} for name in (role, "assistant", role)]
-        text = self.write(talk)
-        between = text[: text.rindex(MARK + role)].rpartition(MARK)[2]
-        end = self.pattern.search(between)
-        return between[end.end() :].lstrip() if end else between
-
-    def answer_start(self, i):
-        """Where an answer begins: behind what the model is given to write it."""
-        begin = self.areas[i][0]
-        if i == 0:
-            return begin
-        before = self._written(self.messages[:i], True)
-        if (
-            self.text.startswith(before)
-            and len(before) <= begin
-            and not self.pattern.search(self.text[len(before) : begin])
-        ):
-            return len(before)
-        opening = self._opening(i)
-        found = self.text.rfind(opening, 0, begin) if opening else -1
-        between = self.text[found + len(opening) : begin]
-        return begin if found < 0 or self.pattern.search(between) else found + len(opening)
-
-    def opening_of(self, i):
-        """Where the template opens an answer."""
-        start, opening = self.answer_start(i), self._opening(i)
-        return start - len(opening) if opening and self.text[:start].endswith(opening) else start
-
-    def _opening(self, i):
-        """What opens an answer behind the messages before it."""
-        if i == 0:
-            return ""
-        closed, opened = self.write(self.messages[:i]), self.write(self.messages[:i], True)
-        return opened[len(os.path.commonprefix([closed, opened])) :]
-
-    def end_of(self, i):
-        """Where the control string that ends an answer begins; None where there is none."""
-        found = self.pattern.search(self.text, self.areas[i][1])
-        return found.start() if found and not self.text[self.areas[i][1] : found.start()].strip() else None
+    kept = {"role": message["role"], "content": hold(message["content"])}
+    if "tool_call_id" in message:
+        kept["tool_call_id"] = hold(message["tool_call_id"])
+    if "tool_calls" in message:
+        calls = [{key: through(call[key]) for key in ("id", "name", "arguments")} for call in message["tool_calls"]]
+        kept["tool_calls"] = [{"id": call.pop("id"), "type": "function", "function": call} for call in calls]
+    return kept
 
 
-def _tokens(tokeniser, text, cuts, areas, held):
-    """The tokens of a page: list of (id, first character, behind its last, its text).
+def _written(draft, messages, opened=False):
+    """What the template writes, without what is dropped."""
+    text = _write(draft.model, messages, opened)
+    if draft.drop is not None:
+        text = text[: draft.drop] + text[draft.drop :].removeprefix(draft.added)
+    return text
 
-    cuts : places where a token must not reach over: where answers begin, as it is when a model answers
+
+def _opened(draft, messages):
+    """The same with the opening of an answer behind it, also by a template that does not heed add_generation_prompt."""
+    text = _written(draft, messages, True)
+    if text == _written(draft, messages):
+        answered = _written(draft, [*messages, {"role": "assistant", "content": draft.mark}])
+        opening = answered[len(text) : answered.find(draft.mark)] if answered.startswith(text) else ""
+        text += opening.rstrip(" ") if re.search(r"\w", opening) else ""
+    return text
+
+
+def _opening(draft, i):
+    """What opens the answer of message i, "" for nothing."""
+    if i == 0:
+        return ""
+    opened = _opened(draft, draft.messages[:i])
+    return opened[_shared(draft, opened, _written(draft, draft.messages[:i])) :]
+
+
+def _lay_out(draft, write):
+    """What a function (`_written` or `_opened`) makes of the messages, and the _Area of each."""
+    messages = draft.messages
+    text, areas = write(draft, messages), []
+    for i, message in enumerate(messages):
+        marked, parts = _marked(message, draft.mark)
+        other = write(draft, [*messages[:i], marked, *messages[i + 1 :]])
+        if other.count(draft.mark) < parts:
+            what = "the tool calls, or the text beside them, of " if "tool_calls" in message else ""
+            whose = f"message {i + 1}, of the {message['role']}"
+            raise ValueError(f"the template of {draft.model.name} leaves out {what}{whose}")
+        begin = len(os.path.commonprefix([text, other]))
+        stop = len(text) - len(os.path.commonprefix([text[begin:][::-1], other[begin:][::-1]]))
+        answer = message["role"] == "assistant"
+        areas.append(_answer(draft, i, marked, text, begin, stop) if answer else _Area(begin, stop, None, False))
+    return text, areas
+
+
+def _marked(message, mark):
+    """A message with a mark in place of its content, and of the name and arguments of each call; how many these are."""
+    if "tool_calls" not in message:
+        return message | {"content": mark}, 1
+    calls = [call | {"function": {"name": mark, "arguments": {"x": mark}}} for call in message["tool_calls"]]
+    content = mark if message["content"] else ""
+    return message | {"content": content, "tool_calls": calls}, len(content) + 2 * len(calls)
+
+
+def _answer(draft, i, marked, text, begin, stop):
+    """The _Area of an answer: all that the model writes by itself. What the template puts around it is seen where it
+    ends the conversation."""
+    calls = "tool_calls" in marked
+    answered = _written(draft, [*draft.messages[:i], marked])
+    closing = answered[answered.rfind(draft.mark) + 1 :]
+    closing = closing[: _shared(draft, closing, text[stop:])]
+    ends = [found.start() + stop for found in draft.control.finditer(closing)]
+    if calls and not ends:
+        stop += len(closing.rstrip())
+    if i:
+        opened = _opened(draft, draft.messages[:i])
+        lead = answered[len(opened) : answered.find(draft.mark)] if answered.startswith(opened) else ""
+        if text.startswith(opened) and len(opened) <= begin:
+            begin = len(opened)
+        elif text[:begin].endswith(lead):
+            begin -= len(lead)
+    end = ends[-1 if calls else 0] if ends else None
+    return _Area(begin, stop if end is None else end, end, True)
+
+
+def _addition(draft):
+    """What the template says by itself ahead of the first message, and where: what stands before its content, but for
+    the control string that begins a text and for what opens a later message of the same role."""
+    messages, mark = draft.messages, draft.mark
+    before = _written(draft, [messages[0] | {"content": mark}, *messages[1:]]).partition(mark)[0]
+    talk = [{"role": role, "content": mark} for role in ("user", "assistant", "user", "assistant")]
+    talk = talk[: 3 if messages[0]["role"] == "user" else 4]
+    closing = _written(draft, talk[:-1]).rpartition(mark)[2]
+    between = _written(draft, talk).rsplit(mark, 2)[1]
+    opening = between[_shared(draft, closing, between) :]
+    begin = draft.control.match(before)
+    begin = begin.end() if begin and begin[0] not in opening else 0
+    stop = len(before) - len(os.path.commonprefix([before[begin:][::-1], opening[::-1]]))
+    head = opening[: len(opening) - (len(before) - stop)]  # a system message may stand within what opens a message
+    begin += len(head) if before[begin:stop].startswith(head) else 0
+    said = before[begin:stop]
+    return (said, begin) if re.search(r"\w", draft.control.sub("", said)) else ("", 0)
+
+
+def _shared(draft, text, other):
+    """How many characters two texts share at their beginning, none of which is a part of a control string alone."""
+    size = len(os.path.commonprefix([text, other]))
+    cut = [found.start() for found in draft.control.finditer(text) if found.start() < size < found.end()]
+    return cut[0] if cut else size
+
+
+def _tokens(tokeniser, text, areas, held):
+    """The tokens of a text: list of (id, first character, behind its last, what it stands for).
+
+    No token reaches over the beginning of an answer, as it is when a model answers; nor, where the tokeniser does not
+    tell where tokens stand, over the beginning or the end of a message.
     """
-    edges = {0, len(text), *cuts}
+    cuts = {area.begin for area in areas if area.answer}
     if not tokeniser.exact:
-        edges |= {place for area in areas for place in area}
-    controls = sorted(tokeniser.control, key=lambda mark: (-len(mark), mark))
-    pattern = re.compile("|".join(map(re.escape, controls)) or r"(?!)")
-    found = {match.start(): match for match in pattern.finditer(text)}
-    edges = sorted(edges | {edge for match in found.values() for edge in match.span()})
+        cuts |= {place for area in areas for place in (area.begin, area.stop)}
+
+    def is_control(token):
+        return tokeniser.control.get(text[token[1] : token[2]].strip()) == token[0]
+
     tokens = []
-    for begin, end in zip(edges, edges[1:], strict=False):
-        if begin in found:
-            tokens.append((tokeniser.control[found[begin][0]], begin, end, found[begin][0]))
-            continue
-        piece, places = _released(text[begin:end], held)
-        ids, offsets = tokeniser.encode(piece)
-        for id_, (first, last) in zip(ids, offsets, strict=True):
-            behind = begin + (places[last - 1] + 1 if last > first else places[first])
-            tokens.append((id_, begin + places[first], behind, piece[first:last]))
-    if tokeniser.bos is not None and not (tokens and tokens[0][0] == tokeniser.bos):
-        tokens.insert(0, (tokeniser.bos, 0, 0, tokeniser.decode([tokeniser.bos])))
-    if [id_ for id_, *_ in tokens[:2]] == [tokeniser.bos] * 2:
-        del tokens[0]
+    for control, section in itertools.groupby(_placed(tokeniser, text, tokenisers.parse), is_control):
+        section = list(section)
+        begin, stop = section[0][1], section[-1][2]
+        across = sorted(cut for cut in cuts if any(first < cut < behind for _, first, behind, _ in section))
+        if not control and (across or not held.keys().isdisjoint(text[begin:stop])):
+            edges = itertools.pairwise([begin, *across, stop])
+            section = [token for edge in edges for token in _as_text(tokeniser, text, *edge, held)]
+        tokens += section
+    bos = tokeniser.bos
+    if bos is not None:  # one, whether the template writes none, one or two
+        while tokens and tokens[0][0] == bos:
+            del tokens[0]
+        tokens.insert(0, (bos, 0, 0, tokeniser.decode([bos])))
     return tokens
 
 
-def _released(piece, held):
-    """A piece of a page with the control strings of contents put back; where each of its characters stood before."""
-    characters, places = [], []
-    for place, character in enumerate(piece):
-        back = held.get(character, character)
-        characters.append(back)
-        places += [place] * len(back)
-    return "".join(characters), [*places, len(piece)]
+def _placed(tokeniser, text, parse):
+    """Tokens of a text by a function of tokeniser and text. Of the tokens of one character, the first stands for it."""
+    said = 0
+    for id_, (first, behind) in zip(*parse(tokeniser, text), strict=True):
+        yield id_, first, behind, text[said:behind] if tokeniser.exact else tokeniser.decode([id_])
+        said = max(said, behind)
+
+
+def _as_text(tokeniser, text, begin, stop, held):
+    """The tokens of a part of a text, its control strings put back and read as plain text."""
+    back = [held.get(character, character) for character in text[begin:stop]]
+    places = [place for place, string in enumerate(back, begin) for _ in string]
+    for id_, first, behind, said in _placed(tokeniser, "".join(back), lambda tokeniser, part: tokeniser.encode(part)):
+        yield id_, places[first], places[max(first, behind - 1)] + (behind > first), said
 
 
 # ---- the template ---------------------------------------------------------------------------------------------------
@@ -303,33 +349,71 @@ def _write(model, messages, opened):
     if not model.template:
         raise ValueError(f"{model.name} has no chat template: give load one, template=")
     try:
-        return _compiled(model.template).render(
+        template = _compiled(model.template)
+        template.environment.left = STEPS
+        return template.render(
             messages=messages,
             add_generation_prompt=opened,
             bos_token=_name(model, "bos"),
             eos_token=_name(model, "eos"),
+            tools=None,
+            documents=None,
         )
     except jinja2.TemplateSyntaxError as error:
         raise ValueError(f"the template of {model.name} is broken in line {error.lineno}: {error.message}") from None
-    except (jinja2.TemplateError, TypeError, ValueError, OverflowError, AttributeError, KeyError) as error:
-        raise ValueError(f"the template of {model.name} refuses the conversation: {error}") from None
+    except Exception as error:  # a template is a program of others: it may raise anything
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"the template of {model.name} refuses the conversation: {said}") from None
 
 
 def _name(model, which):
+    """The control string that begins or ends a text, "" for none."""
     id_ = getattr(model.tokeniser, which)
-    return next((mark for mark, number in model.tokeniser.control.items() if number == id_), "")
+    return next((string for string, number in model.tokeniser.control.items() if number == id_), "")
 
 
 @functools.lru_cache(maxsize=16)
 def _compiled(template):
-    from jinja2.exceptions import TemplateError
-    from jinja2.ext import loopcontrols
+    """A template that may look at what it is given, change nothing, and take STEPS rounds of loops and calls."""
+    from jinja2 import TemplateError, nodes
+    from jinja2.ext import Extension, loopcontrols
     from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    class Generation(Extension):
+        """Around what the assistant says some templates write {% generation %}; it stands for nothing here."""
+
+        tags = {"generation"}
+
+        def parse(self, parser):
+            next(parser.stream)
+            return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+    class Sandbox(ImmutableSandboxedEnvironment):
+        left = STEPS
+
+        def step(self):
+            self.left -= 1
+            if self.left < 0:
+                raise TemplateError(f"it takes more than {STEPS:,} steps")
+
+        def call(self, context, function, *args, **settings):
+            self.step()
+            return super().call(context, function, *args, **settings)
 
     def refuse(message):
         raise TemplateError(message)
 
-    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
+    def counted(items):
+        for item in items:
+            environment.step()
+            yield item
+
+    environment = Sandbox(trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols])
+    environment.filters["counted"] = counted
     environment.filters["tojson"] = lambda value, **settings: json.dumps(value, **({"ensure_ascii": False} | settings))
     environment.globals["raise_exception"] = refuse
-    return environment.from_string(template)
+    environment.globals["strftime_now"] = lambda form: datetime.datetime.now().strftime(form)
+    tree = environment.parse(template)
+    for loop in tree.find_all(nodes.For):
+        loop.iter = nodes.Filter(loop.iter, "counted", [], [], None, None, lineno=loop.lineno)
+    return environment.from_string(tree)

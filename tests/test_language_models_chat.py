@@ -1,0 +1,482 @@
+"""Conversations as tokens: eight kinds of templates, each with a small tokeniser of its own, and no weights at all."""
+
+import re
+
+import keras_hub
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+
+from helpers.language_models import Coloured, LanguageModel, limit, prompt_ids, render, table, tokenisers
+from helpers.language_models.limits import cut
+
+# ---- templates as models have them, shortened -----------------------------------------------------------------------
+
+CHATML = """{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' }}{{ message['content'] }}
+{%- if message.tool_calls %}{% for call in message.tool_calls %}{{ '\n<tool_call>\n' }}{{ call.function | tojson }}
+{{- '\n</tool_call>' }}{% endfor %}{% endif %}{{ '<|im_end|>\n' }}{% endfor %}
+{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"""
+DEFAULT = "{% if messages[0].role != 'system' %}{{ '<|im_start|>system\nBe of help, Ünïcode.<|im_end|>\n' }}{% endif %}"
+SILENT = re.sub(r"\n\{%- if message.tool_calls.*?endif %\}", "", CHATML, flags=re.DOTALL)  # says nothing of calls
+LLAMA2 = """{% if messages[0]['role'] == 'system' %}{% set talk = messages[1:] %}{% set system = messages[0]['content'] %}
+{% else %}{% set talk = messages %}{% set system = false %}{% endif %}
+{% for message in talk %}
+{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('Roles must alternate') }}{% endif %}
+{% if loop.first and system %}{% set content = '<<SYS>>\n' + system + '\n<</SYS>>\n\n' + message['content'] %}
+{% else %}{% set content = message['content'] %}{% endif %}
+{% if message['role'] == 'user' %}{{ bos_token + '[INST] ' + content.strip() + ' [/INST]' }}
+{%- else %}{{ ' ' + content.strip() + ' ' + eos_token }}{% endif %}{% endfor %}"""
+LLAMA2_DEFAULT = LLAMA2.replace("set system = false", "set system = 'Be safe.'")
+LLAMA3 = """{{ bos_token }}{% for message in messages %}{{ '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n'
++ message['content'] | trim + '<|eot_id|>' }}{% endfor %}
+{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}"""
+DATED = "{% if messages[0].role != 'system' %}{{ '<|start_header_id|>system<|end_header_id|>\n\nToday: 1 May<|eot_id|>' }}{% endif %}"
+LLAMA3_DATED = LLAMA3.replace("{{ bos_token }}", "{{ bos_token }}" + DATED)
+GEMMA = """{{ bos_token }}{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}
+{% for message in messages %}{% set role = 'model' if message['role'] == 'assistant' else message['role'] %}
+{{- '<start_of_turn>' + role + '\n' + message['content'] | trim + '<end_of_turn>\n' }}{% endfor %}
+{% if add_generation_prompt %}{{ '<start_of_turn>model\n' }}{% endif %}"""
+MISTRAL = """{{ bos_token }}{% for message in messages %}
+{% if message['role'] == 'user' %}{{ '[INST] ' + message['content'] + '[/INST]' }}
+{%- elif message.tool_calls %}{{ '[TOOL_CALLS] [' }}{% for call in message.tool_calls %}
+{{- '{"name": "' + call.function.name + '", "arguments": ' + call.function.arguments | tojson + ', "id": "' + call.id + '"}' }}
+{%- if not loop.last %}, {% endif %}{% endfor %}{{ ']' + eos_token }}
+{%- elif message['role'] == 'tool' %}{{ '[TOOL_RESULTS] ' + message['content'] + '[/TOOL_RESULTS]' }}
+{%- elif message['role'] == 'assistant' %}{{ ' ' + message['content'] + eos_token }}
+{%- else %}{{ raise_exception('Only user and assistant roles are supported!') }}{% endif %}{% endfor %}"""
+QWEN3 = """{% set ns = namespace(last=0) %}{% for message in messages %}{% if message.role == 'user' %}
+{%- set ns.last = loop.index0 %}{% endif %}{% endfor %}
+{% for message in messages %}{% set content = message.content %}
+{% if message.role == 'assistant' %}{% set thought = '' %}
+{% if '</think>' in content %}{% set thought = content.split('</think>')[0].split('<think>')[-1].strip('\n') %}
+{% set content = content.split('</think>')[-1].lstrip('\n') %}{% endif %}
+{{- '<|im_start|>assistant\n' }}{% if loop.index0 > ns.last and (loop.last or thought) %}
+{{- '<think>\n' + thought + '\n</think>\n\n' + content.lstrip('\n') }}{% else %}{{ content }}{% endif %}
+{%- for call in message.tool_calls %}{{ '\n<tool_call>\n' + call.function | tojson + '\n</tool_call>' }}{% endfor %}
+{{- '<|im_end|>\n' }}
+{%- elif message.role == 'tool' %}{{ '<|im_start|>user\n<tool_response>\n' + content + '\n</tool_response><|im_end|>\n' }}
+{%- else %}{{ '<|im_start|>' + message.role + '\n' + content + '<|im_end|>\n' }}{% endif %}{% endfor %}
+{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"""
+ZEPHYR = """{% for message in messages %}{{ '<|' + message['role'] + '|>\n' + message['content'] + eos_token + '\n' }}
+{%- endfor %}{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% endif %}"""
+PLAIN = """{% for message in messages %}{{ {'user': 'Question', 'assistant': 'Answer'}.get(message.role, 'Note') }}: {{ message.content }}
+{{ '\n' }}{% endfor %}{% if add_generation_prompt %}Answer:{% endif %}"""
+PREAMBLE = "A talk of a person and a machine.\n\n" + PLAIN
+OPEN = """{% for message in messages %}{{ '<|' + message['role'] + '|>' + '\n' + message['content'] + '\n' }}{% endfor %}
+{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% endif %}"""  # no end of an answer but the next header
+OPEN_DEFAULT = "{% if messages[0].role != 'system' %}{{ '<|system|>\nBe kind.\n' }}{% endif %}" + OPEN
+HEEDLESS = CHATML[: CHATML.index("\n{% if add_generation_prompt")]  # gives no opening of an answer
+LAST_EOS = CHATML.replace(
+    "{{ '<|im_end|>\n' }}",
+    "{{ '<|im_end|>\n' }}{% if loop.last and not add_generation_prompt %}{{ eos_token }}{% endif %}",
+)
+
+CHATML_CONTROL = ["<|im_start|>", "<|im_end|>"]
+LLAMA3_CONTROL = ["<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"]
+ZEPHYR_CONTROL = ["<s>", "</s>", "<|user|>", "<|assistant|>", "<|system|>"]
+KINDS = {  # template, control strings, bos, eos, what the template says by itself
+    "chatml": (CHATML, CHATML_CONTROL, None, "<|im_end|>", ""),
+    "chatml, system message of its own": (
+        DEFAULT + CHATML,
+        CHATML_CONTROL,
+        None,
+        "<|im_end|>",
+        "<|im_start|>system\nBe of help, Ünïcode.<|im_end|>\n",
+    ),
+    "chatml, eos behind all": (LAST_EOS, [*CHATML_CONTROL, "</s>"], None, "</s>", ""),
+    "chatml, no opening": (HEEDLESS, CHATML_CONTROL, None, "<|im_end|>", ""),
+    "llama 2": (LLAMA2, ["<s>", "</s>"], "<s>", "</s>", ""),
+    "llama 2, system message of its own": (
+        LLAMA2_DEFAULT,
+        ["<s>", "</s>"],
+        "<s>",
+        "</s>",
+        "<<SYS>>\nBe safe.\n<</SYS>>\n\n",
+    ),
+    "llama 3": (LLAMA3, LLAMA3_CONTROL, "<|begin_of_text|>", "<|eot_id|>", ""),
+    "llama 3, system message of its own": (
+        LLAMA3_DATED,
+        LLAMA3_CONTROL,
+        "<|begin_of_text|>",
+        "<|eot_id|>",
+        "<|start_header_id|>system<|end_header_id|>\n\nToday: 1 May<|eot_id|>",
+    ),
+    "gemma": (GEMMA, ["<bos>", "<eos>", "<start_of_turn>", "<end_of_turn>"], "<bos>", "<end_of_turn>", ""),
+    "mistral": (
+        MISTRAL,
+        ["<s>", "</s>", "[INST]", "[/INST]", "[TOOL_CALLS]", "[TOOL_RESULTS]", "[/TOOL_RESULTS]"],
+        "<s>",
+        "</s>",
+        "",
+    ),
+    "qwen 3": (QWEN3, CHATML_CONTROL, None, "<|im_end|>", ""),
+    "zephyr": (ZEPHYR, ZEPHYR_CONTROL, "<s>", "</s>", ""),
+    "plain": (PLAIN, [], None, None, ""),
+    "plain, preamble": (PREAMBLE, [], None, None, "A talk of a person and a machine.\n\n"),
+    "no end": (OPEN, ZEPHYR_CONTROL[2:], None, None, ""),
+    "no end, system message of its own": (OPEN_DEFAULT, ZEPHYR_CONTROL[2:], None, None, "<|system|>\nBe kind.\n"),
+}
+TRIMS = {"llama 2", "llama 2, system message of its own", "llama 3", "llama 3, system message of its own", "gemma"}
+WITH_SYSTEM = [kind for kind in KINDS if kind not in ("gemma", "mistral")]
+CORPUS = [
+    "the answer is that there is another question",
+    "assistant user system name arguments",
+    "\n\n\n",
+    "  \n",
+    "你好",
+]
+
+
+def bpe(control, added=()):
+    """A byte-level BPE tokeniser trained on a few words, of the library."""
+    from tokenizers import trainers
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=330,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        special_tokens=control,
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator([line for line in CORPUS for _ in range(5)], trainer)
+    tokenizer.add_tokens([AddedToken(string, special=False, normalized=False) for string in added])
+    return tokenizer
+
+
+def build(kind="chatml", tokenizer=None, **changes):
+    """A LanguageModel of a kind without any network, and what Transformers would tokenise with."""
+    template, control, bos, eos, _ = KINDS[kind]
+    reference = tokenizer or bpe(control, ["<think>", "</think>"] if kind == "qwen 3" else [])
+    tokeniser = tokenisers.of_tokenizers(reference, bos, eos)
+    return LanguageModel(kind, None, tokeniser, template, 10_000, (), {})._replace(**changes), reference
+
+
+MODELS = {kind: build(kind) for kind in KINDS}
+
+
+def reference_text(model, conversation, opened=False):
+    """What the template writes, by Jinja itself."""
+    from jinja2.ext import loopcontrols
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    def refuse(message):
+        raise AssertionError(message)
+
+    control = model.tokeniser.control
+    names = {number: string for string, number in control.items()}
+    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
+    environment.globals["raise_exception"] = refuse
+    return environment.from_string(model.template).render(
+        messages=conversation,
+        add_generation_prompt=opened,
+        bos_token=names.get(model.tokeniser.bos, ""),
+        eos_token=names.get(model.tokeniser.eos, ""),
+    )
+
+
+def reference_ids(model, tokenizer, conversation):
+    """The whole text tokenised at once, control strings parsed, one BOS: as Transformers' apply_chat_template."""
+    ids = tokenizer.encode(reference_text(model, conversation), add_special_tokens=False).ids
+    bos = model.tokeniser.bos
+    return ids if bos is None or ids[0] == bos else [bos, *ids]
+
+
+def said(model, row, span):
+    return model.tokeniser.decode(row.ids[span.begin : span.stop])
+
+
+def talk(*texts, system=None):
+    roles = ["user", "assistant"] * len(texts)
+    head = [{"role": "system", "content": system}] if system else []
+    return head + [{"role": role, "content": text} for role, text in zip(roles, texts, strict=False)]
+
+
+ORDINARY = [
+    talk("Hi", "Hello"),
+    talk("What is the answer?", "The answer is 42.\n\nThat is all.", "And the question?", "Nobody knows."),
+    talk("你好吗？", "我很好 😀。", "Straße", "naïve café", "1\n2\n3", "def f(x):\n    return x"),
+]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("conversation", ORDINARY)
+def test_ids_are_those_of_the_whole_text(kind, conversation):
+    model, tokenizer = MODELS[kind]
+    row = render(model, conversation, system="keep")
+    assert row.ids == reference_ids(model, tokenizer, conversation)
+    text = tokenizer.decode(row.ids, skip_special_tokens=False)
+    assert "".join(row.texts) == text
+    assert len(row.texts) == len(row.mask) == len(row.ids) and row.mask.dtype == "float32"
+
+
+@pytest.mark.parametrize("kind", WITH_SYSTEM)
+def test_ids_with_a_system_message(kind):
+    model, tokenizer = MODELS[kind]
+    conversation = talk("Hi", "Hello", "Bye", "See you", system="Be brief.")
+    row = render(model, conversation)
+    assert row.added == "" and row.ids == reference_ids(model, tokenizer, conversation)
+    assert [said(model, row, span).strip() for span in row.spans] == [
+        message["content"] if kind != "qwen 3" or i < 4 else "<think>\n\n</think>\n\nSee you"
+        for i, message in enumerate(conversation)
+    ]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("conversation", [*ORDINARY, talk("a", "\nb", "c\n", " d", " e ", "\n\n f")])
+def test_ids_begin_with_the_prompt_of_each_answer(kind, conversation):
+    model, _ = MODELS[kind]
+    for system in ("drop", "keep"):
+        row = render(model, conversation, system=system)
+        for i in range(1, len(conversation), 2):
+            prompt = prompt_ids(model, conversation[:i], system=system)
+            assert row.ids[: len(prompt)] == prompt
+            assert len(prompt) == row.spans[i].begin
+    if kind not in ("chatml, no opening",):
+        text = reference_text(model, conversation[:1], opened=True)
+        assert model.tokeniser.decode(prompt_ids(model, conversation[:1], system="keep")).endswith(text)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("conversation", ORDINARY)
+def test_answers_and_their_ends_are_trained_and_nothing_else(kind, conversation):
+    model, tokenizer = MODELS[kind]
+    row = render(model, conversation)
+    assert [span.role for span in row.spans] == [message["role"] for message in conversation]
+    expected = np.zeros(len(row.ids))
+    for i, (span, message) in enumerate(zip(row.spans, conversation, strict=True)):
+        empty_thought = kind == "qwen 3" and i == len(conversation) - 1
+        content = "<think>\n\n</think>\n\n" + message["content"] if empty_thought else message["content"]
+        assert said(model, row, span).strip() == content
+        if message["role"] == "assistant":
+            expected[span.begin : span.stop] = 1
+            ends = {"plain", "plain, preamble", "no end", "no end, system message of its own"}
+            assert (span.end is None) == (kind in ends)
+            if span.end is not None:
+                assert span.end == span.stop
+                assert row.texts[span.end] in ("<|im_end|>", "</s>", "<|eot_id|>", "<end_of_turn>")
+                expected[span.end] = 1
+        else:
+            assert span.end is None
+    np.testing.assert_array_equal(row.mask, expected)
+    assert model.tokeniser.decode([row.ids[i] for i in row.answer]).strip().endswith(conversation[-1]["content"])
+    assert 0 <= row.opening < row.answer.start
+
+
+@pytest.mark.parametrize(
+    ("kind", "opening"),
+    [
+        ("chatml", "<|im_start|>assistant\n"),
+        ("chatml, no opening", "<|im_start|>assistant\n"),
+        ("chatml, eos behind all", "<|im_start|>assistant\n"),
+        ("gemma", "<start_of_turn>model\n"),
+        ("llama 3", "<|start_header_id|>assistant<|end_header_id|>\n\n"),
+        ("qwen 3", "<|im_start|>assistant\n"),
+        ("zephyr", "<|assistant|>\n"),
+        ("plain", "Answer:"),
+        ("mistral", "[/INST]"),  # it opens an answer by nothing of its own: one token is left for the first to follow
+    ],
+)
+def test_opening_of_the_last_answer(kind, opening):
+    model, _ = MODELS[kind]
+    row = render(model, ORDINARY[1])
+    assert model.tokeniser.decode(row.ids[row.opening : row.answer.start]) == opening
+
+
+# ---- what a template adds -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_system_message_of_the_template_comes_in_on_demand_alone(kind):
+    model, tokenizer = MODELS[kind]
+    added = KINDS[kind][4]
+    for conversation in ORDINARY:
+        drop, keep = (render(model, conversation, system=which) for which in ("drop", "keep"))
+        assert drop.added == keep.added == added
+        text = model.tokeniser.decode(keep.ids)
+        assert added in text and model.tokeniser.decode(drop.ids) == text.replace(added, "", 1)
+        assert [said(model, drop, span) for span in drop.spans] == [said(model, keep, span) for span in keep.spans]
+
+
+def test_nor_does_it_where_the_assistant_speaks_first():
+    model, _ = MODELS["chatml, system message of its own"]
+    conversation = [{"role": "assistant", "content": "Welcome"}, *talk("Hi", "Hello")]
+    row = render(model, conversation)
+    assert row.added == KINDS[model.name][4] and "help" not in model.tokeniser.decode(row.ids)
+    assert [said(model, row, span) for span in row.spans] == ["Welcome", "Hi", "Hello"]
+    assert "help" in model.tokeniser.decode(render(model, conversation, system="keep").ids)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if KINDS[kind][2]])
+def test_one_beginning_of_text(kind):
+    model, _ = MODELS[kind]
+    bos = model.tokeniser.bos
+    turns = 2 if kind.startswith("llama 2") else 1  # Llama 2 begins each exchange with one
+    row = render(model, talk("a", "b", "c", "d"))
+    assert row.ids[0] == bos and row.ids.count(bos) == turns
+    for template in ("{{ bos_token }}" + model.template, model.template.replace("{{ bos_token }}", "")):
+        again = render(model._replace(template=template), talk("a", "b", "c", "d"))
+        assert again.ids[:2].count(bos) == 1 and again.texts[0] == row.texts[0]
+
+
+# ---- control strings in contents ------------------------------------------------------------------------------------
+
+
+def controls(model, ids):
+    return [id_ for id_ in ids if id_ in model.tokeniser.control.values()]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_control_strings_in_contents_are_text(kind):
+    model, _ = MODELS[kind]
+    for string in [*model.tokeniser.control, "<|im_end|>", "<|im_<|im_end|>end|>", "[/INST]"]:
+        attack = f"x{string}{string} y {string}z"
+        system = attack if kind in WITH_SYSTEM else None
+        row, plain = (
+            render(model, talk(text, text, text, text, system=system and text), system="keep")
+            for text in (attack, "xyz")
+        )
+        assert controls(model, row.ids) == controls(model, plain.ids)
+        for span in row.spans:
+            assert said(model, row, span).removeprefix("<think>\n\n</think>\n\n").strip() == attack
+        assert "".join(row.texts) == model.tokeniser.decode(row.ids)
+        assert (
+            prompt_ids(model, talk(attack), system="keep")
+            == render(model, talk(attack, "b"), system="keep").ids[
+                : len(prompt_ids(model, talk(attack), system="keep"))
+            ]
+        )
+
+
+def calls(arguments, content="", name="clock"):
+    call = {"id": "call00001", "name": name, "arguments": arguments}
+    return [
+        {"role": "user", "content": "Time?"},
+        {"role": "assistant", "content": content, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "call00001", "content": "10:00"},
+        {"role": "assistant", "content": "Ten."},
+    ]
+
+
+@pytest.mark.parametrize("kind", ["chatml", "mistral", "qwen 3"])
+def test_control_strings_in_calls_are_text(kind):
+    model, _ = MODELS[kind]
+    plain = render(model, calls({"city": "Oslo"}))
+    for string in model.tokeniser.control:
+        attack = calls({"city": f"Oslo{string}", string: [{string: string}]}, name=f"clock{string}")
+        attack[2]["content"] = string + "10:00"
+        row = render(model, attack)
+        assert controls(model, row.ids) == controls(model, plain.ids)
+        assert model.tokeniser.decode(row.ids).count(string) == 6 + model.tokeniser.decode(plain.ids).count(string)
+
+
+# ---- tool calls -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "written"),
+    [
+        ("chatml", '\n<tool_call>\n{"name": "clock", "arguments": {"city": "奥斯陆"}}\n</tool_call>'),
+        ("qwen 3", '\n<tool_call>\n{"name": "clock", "arguments": {"city": "奥斯陆"}}\n</tool_call>'),
+        ("mistral", '[TOOL_CALLS] [{"name": "clock", "arguments": {"city": "奥斯陆"}, "id": "call00001"}]'),
+    ],
+)
+def test_tool_calls_are_answers(kind, written):
+    model, _ = MODELS[kind]
+    conversation = calls({"city": "奥斯陆"})
+    row = render(model, conversation)
+    assert said(model, row, row.spans[1]) == written
+    assert said(model, row, row.spans[2]) == "10:00"
+    assert row.texts[row.spans[1].end] in ("<|im_end|>", "</s>")
+    assert row.mask[row.spans[1].begin : row.spans[1].end + 1].all() and not row.mask[: row.spans[1].begin].any()
+    for i in (1, 3):
+        assert row.ids[: row.spans[i].begin] == prompt_ids(model, conversation[:i])
+    ended = render(model, conversation[:2])  # a conversation may end in a call
+    assert said(model, ended, ended.spans[1]).endswith(written) and ended.answer.stop == ended.spans[1].end
+
+
+def test_tool_calls_of_an_earlier_turn():
+    model, _ = MODELS["qwen 3"]
+    row = render(model, [*calls({"a": 1}, "<think>hm</think>Wait"), *talk("Well?", "Yes")])
+    assert said(model, row, row.spans[1]) == 'Wait\n<tool_call>\n{"name": "clock", "arguments": {"a": 1}}\n</tool_call>'
+    assert said(model, row, row.spans[3]) == "Ten." and said(model, row, row.spans[5]).endswith("</think>\n\nYes")
+
+
+def test_two_calls_text_beside_them_and_a_plain_template():
+    model, _ = MODELS["chatml"]
+    conversation = calls({}, "I look.")[:2]
+    conversation[1]["tool_calls"].append({"id": "b", "name": "date", "arguments": {"x": None}})
+    row = render(model, conversation)
+    expected = 'I look.\n<tool_call>\n{"name": "clock", "arguments": {}}\n</tool_call>'
+    assert said(model, row, row.spans[1]) == expected + expected[7:].replace("clock", "date").replace(
+        "{}", '{"x": null}'
+    )
+    bare = model._replace(template=re.sub(r"<\|im_(start|end)\|>", "#", CHATML))
+    row = render(bare, conversation[:1] + [conversation[1] | {"tool_calls": conversation[1]["tool_calls"][:1]}])
+    assert said(model, row, row.spans[1]) == expected + "#" and row.spans[1].end is None
+
+
+@pytest.mark.parametrize(
+    ("template", "conversation"),
+    [(SILENT, calls({"a": 1})), (SILENT, calls({"a": 1}, "Wait")), (MISTRAL, calls({"a": 1}, "Wait"))],
+)
+def test_calls_that_a_template_leaves_out_are_named(template, conversation):
+    model, _ = MODELS["mistral"]
+    with pytest.raises(
+        ValueError,
+        match="^the template of mistral leaves out the tool calls, or the text beside them, of message 2, of the assistant$",
+    ):
+        render(model._replace(template=template), conversation)
+
+
+def test_a_message_that_a_template_leaves_out_is_named():
+    model, _ = MODELS["zephyr"]
+    deaf = ZEPHYR.replace("{% for message in messages %}", "{% for message in messages if message.role != 'system' %}")
+    with pytest.raises(ValueError, match="^the template of zephyr leaves out message 1, of the system$"):
+        render(model._replace(template=deaf), talk("a", "b", system="Be brief."))
+
+
+# ---- weights, train -------------------------------------------------------------------------------------------------
+
+
+def test_weights_of_messages_and_the_last_answer_alone():
+    model, _ = MODELS["chatml"]
+    conversation = talk("a", "b", "c", "d", "e", "f")
+    for i, weight in ((1, 0.5), (3, 0), (5, 2)):
+        conversation[i]["weight"] = weight
+    row = render(model, conversation)
+    assert [set(row.mask[span.begin : span.end + 1]) for span in row.spans[1::2]] == [{0.5}, {0}, {2}]
+    assert row.ends.tolist() == [row.spans[1].end, row.spans[5].end]
+    last = render(model, conversation, train="last")
+    assert last.trained.tolist() == [*last.answer, last.spans[5].end] and set(last.mask[last.trained]) == {2}
+    conversation[1]["weight"] = conversation[5]["weight"] = 0
+    assert not len(render(model, conversation).trained)
+
+
+@pytest.mark.parametrize("settings", [{"train": "some"}, {"system": "maybe"}, {"train": None}])
+def test_settings_that_are_none(settings):
+    with pytest.raises(ValueError, match="^train is .*: give 'all' or 'last', and 'drop' or 'keep'$"):
+        render(MODELS["chatml"][0], talk("a", "b"), **settings)
+
+
+@pytest.mark.parametrize("content", ["", " \n", "\u200b", None])
+def test_an_empty_answer_is_named(content):
+    with pytest.raises(ValueError, match="^message 2: the content is empty: give it a text, or leave the message out$"):
+        render(MODELS["chatml"][0], talk("a", content))
+
+
+def test_a_conversation_without_an_answer_is_named_but_prompts():
+    model, _ = MODELS["chatml"]
+    with pytest.raises(
+        ValueError, match="^the conversation has no message of the assistant: there is nothing to train"
+    ):
+        render(model, talk("Hi"))
+    assert model.tokeniser.decode(prompt_ids(model, talk("Hi"))).endswith("Hi<|im_end|>\n<|im_start|>assistant\n")
+
+
+def test_a_conversation_may_end_in_a_question():
+    row = render(MODELS["chatml"][0], talk("a", "b", "c"))
+    assert row.answer.stop == row.spans[1].stop and row.trained.tolist() == [*row.answer, row.spans[1].end]
