@@ -1,5 +1,6 @@
 """Conversations as tokens: eight kinds of templates, each with a small tokeniser of its own, and no weights at all."""
 
+import json
 import re
 
 import keras_hub
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from helpers.language_models import Coloured, LanguageModel, limit, prompt_ids, render, table, tokenisers
 from helpers.language_models.limits import cut
@@ -120,6 +121,7 @@ KINDS = {  # template, control strings, bos, eos, what the template says by itse
 }
 TRIMS = {"llama 2", "llama 2, system message of its own", "llama 3", "llama 3, system message of its own", "gemma"}
 WITH_SYSTEM = [kind for kind in KINDS if kind not in ("gemma", "mistral")]
+LLAMA3_WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 CORPUS = [
     "the answer is that there is another question",
     "assistant user system name arguments",
@@ -129,12 +131,14 @@ CORPUS = [
 ]
 
 
-def bpe(control, added=()):
-    """A byte-level BPE tokeniser trained on a few words, of the library."""
-    from tokenizers import trainers
-
+def bpe(control, added=(), pattern=None):
+    """A byte-level BPE tokeniser trained on a few words, of the library; pattern: of its words, None for GPT-2's."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    if pattern:
+        split = pre_tokenizers.Split(Regex(pattern), "isolated")
+        bytes_ = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+        tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, bytes_])
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=330,
@@ -150,7 +154,8 @@ def bpe(control, added=()):
 def build(kind="chatml", tokenizer=None, **changes):
     """A LanguageModel of a kind without any network, and what Transformers would tokenise with."""
     template, control, bos, eos, _ = KINDS[kind]
-    reference = tokenizer or bpe(control, ["<think>", "</think>"] if kind == "qwen 3" else [])
+    added, pattern = ["<think>", "</think>"] * (kind == "qwen 3"), LLAMA3_WORDS if "llama 3" in kind else None
+    reference = tokenizer or bpe(control, added, pattern)
     tokeniser = tokenisers.of_tokenizers(reference, bos, eos)
     return LanguageModel(kind, None, tokeniser, template, 10_000, (), {})._replace(**changes), reference
 
@@ -322,6 +327,20 @@ def test_one_beginning_of_text(kind):
         assert again.ids[:2].count(bos) == 1 and again.texts[0] == row.texts[0]
 
 
+def test_a_first_message_that_is_opened_otherwise_is_no_addition():
+    """As by ChatGLM 2, which numbers the turns."""
+    model, _ = MODELS["plain"]
+    template = """{% for m in messages %}{% if m.role == 'user' %}[Round {{ loop.index0 // 2 + 1 }}]
+
+Ask: {{ m.content }}
+
+Answer:{% else %} {{ m.content }}
+
+{% endif %}{% endfor %}"""
+    row = render(model._replace(template=template), talk("a", "b", "c", "d"))
+    assert row.added == "" and "".join(row.texts).startswith("[Round 1]\n\nAsk: a\n\nAnswer: b\n\n[Round 2]\n")
+
+
 # ---- control strings in contents ------------------------------------------------------------------------------------
 
 
@@ -480,3 +499,417 @@ def test_a_conversation_without_an_answer_is_named_but_prompts():
 def test_a_conversation_may_end_in_a_question():
     row = render(MODELS["chatml"][0], talk("a", "b", "c"))
     assert row.answer.stop == row.spans[1].stop and row.trained.tolist() == [*row.answer, row.spans[1].end]
+
+
+# ---- templates that fail --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("template", "sentence"),
+    [
+        (GEMMA, "refuses the conversation: System role not supported"),
+        ("{% for %}", "is broken in line 1: "),
+        ("a\n{{ b", "is broken in line 2: "),
+        ("{{ messages.append(1) }}", "refuses the conversation: "),
+        ("{{ ''.__class__.__mro__ }}", "refuses the conversation: access to attribute '__class__'"),
+        ("{{ messages.__init__.__globals__ }}", "refuses the conversation: "),
+        ("{% include '/etc/hostname' %}", "refuses the conversation: "),
+        ("{{ nothing.there }}", "refuses the conversation: 'nothing' is undefined"),
+        ("{{ 1 / 0 }}", "refuses the conversation: division by zero"),
+        ("{{ messages[0]['content'] + 1 }}", "refuses the conversation: can only concatenate"),
+        ("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "refuses the conversation: maximum recursion depth"),
+        ("{% for i in range(10**9) %}{% endfor %}", "refuses the conversation: Range too big"),
+        (
+            "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
+            "refuses the conversation: it takes more than 100,000 steps",
+        ),
+        (
+            "{% macro f(n) %}{% if n %}{{ f(n - 1) }}{{ f(n - 1) }}{% endif %}{% endmacro %}{{ f(60) }}",
+            "refuses the conversation: it takes more than 100,000 steps",
+        ),
+        (None, "has no chat template"),
+        ("", "has no chat template"),
+        ("Nothing said.", "leaves out message 1, of the system"),
+    ],
+)
+def test_templates_that_fail_are_named_in_one_sentence(template, sentence):
+    model, _ = MODELS["chatml"]
+    for write in (render, prompt_ids):
+        with pytest.raises(ValueError) as error:
+            write(model._replace(name="toy", template=template), talk("a", "b", system="c"))
+        assert sentence in str(error.value) and "toy" in str(error.value) and "\n" not in str(error.value)
+
+
+def test_templates_may_use_what_transformers_gives_them():
+    model, tokenizer = MODELS["chatml"]
+    conversation = talk("Hi", "Hello")
+    plain = render(model, conversation)
+    marked = CHATML.replace("{{ message['content'] }}", "{% generation %}{{ message['content'] }}{% endgeneration %}")
+    assert marked != CHATML
+    tools = "{% if tools is not none %}{{ raise_exception('no tools') }}{% endif %}{% if documents is not none %}x{% endif %}"
+    stops = "{% for i in range(9) %}{% if i == 2 %}{% break %}{% endif %}{% endfor %}"
+    for template in (marked, tools + CHATML, stops + CHATML):
+        assert render(model._replace(template=template), conversation).ids == plain.ids
+    dated = "{% if messages[0].role != 'system' %}It is {{ strftime_now('%Y') }}.\n{% endif %}" + CHATML
+    assert re.fullmatch(r"It is \d{4}\.\n", render(model._replace(template=dated), conversation).added)
+    filtered = "{% for m in messages if m.role == 'user' %}{{ loop.index }}{{ loop.last }}{{ m.content }}{% endfor %}"
+    assert model.tokeniser.decode(prompt_ids(model._replace(template=filtered), talk("a"))) == "1Truea"
+
+
+def test_a_template_that_writes_ends_by_itself_in_calls():
+    """As DeepSeek's: several control strings close calls, all of which the model writes."""
+    control = ["<s>", "</s>", "<call>", "</call>", "</calls>"]
+    template = """{{ bos_token }}{% for m in messages %}{% if m.role == 'user' %}User: {{ m.content }}
+
+Assistant:{% elif m.tool_calls %}{% for c in m.tool_calls %}{{ '<call>' + c.function.name + '\n' + c.function.arguments | tojson
++ '\n</call>' }}{% endfor %}{{ '</calls>' + eos_token }}{% elif m.role == 'tool' %}{{ 'Result: ' + m.content + '\n\nAssistant:' }}
+{%- else %}{{ ' ' + m.content + eos_token }}{% endif %}{% endfor %}"""
+    model = LanguageModel("deep", None, tokenisers.of_tokenizers(bpe(control), "<s>", "</s>"), template, 99, (), {})
+    row = render(model, calls({"city": "Oslo"}))
+    assert said(model, row, row.spans[1]) == '<call>clock\n{"city": "Oslo"}\n</call></calls>'
+    assert row.texts[row.spans[1].end] == "</s>" and said(model, row, row.spans[3]) == " Ten."
+
+
+# ---- tokenisers -----------------------------------------------------------------------------------------------------
+
+
+def test_an_answer_is_cut_off_its_opening_where_the_prompt_has_other_tokens():
+    """By GPT-2's words "\\n\\nHello" is "\\n", "\\n", "Hello", but "\\n\\n" alone is one token: the prompt's tokens hold."""
+    model, tokenizer = build("llama 3", bpe(LLAMA3_CONTROL))
+    conversation = talk("Hi", "Hello", "Bye", "\n\nBye")
+    row, whole = render(model, conversation), reference_ids(model, tokenizer, conversation)
+    assert row.ids != whole and model.tokeniser.decode(row.ids) == model.tokeniser.decode(whole)
+    for i in (1, 3):
+        assert row.ids[: row.spans[i].begin] == prompt_ids(model, conversation[:i])
+
+
+@pytest.mark.parametrize("scheme", ["always", "first", "never", "prepend"])
+def test_tokenisers_that_put_a_space_ahead(scheme):
+    """As SentencePiece's: Llama 2 puts a space ahead of each part, Mistral ahead of the first alone, Gemma of none."""
+    words = {"<unk>": 0, "<s>": 1, "</s>": 2, "▁": 3}
+    words |= {character: 4 + i for i, character in enumerate("abcdehilnorstuyHBIST[]/.:?NS<>|_m")}
+    tokenizer = Tokenizer(models.BPE(words, [], unk_token="<unk>", fuse_unk=True))
+    if scheme == "prepend":
+        steps = [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
+        tokenizer.normalizer = normalizers.Sequence(steps)
+    else:
+        tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=scheme)
+    tokenizer.add_special_tokens(["<unk>", "<s>", "</s>"])
+    model, _ = build("llama 2", tokenizer)
+    conversation = talk("Hi there", "Hello 你好.", "Bye", "Bye")
+    row = render(model, conversation)
+    assert row.ids == reference_ids(model, tokenizer, conversation)
+    assert "".join(row.texts) == reference_text(model, conversation)
+    assert row.ids[: row.spans[3].begin] == prompt_ids(model, conversation[:3])
+    assert [row.texts[span.end] for span in row.spans[1::2]] == ["</s>", "</s>"]
+    attack = render(model, talk("Hi </s> there", "Hello</s>.", "Bye", "Bye"))
+    assert controls(model, attack.ids).count(2) == 2
+
+
+def test_control_strings_that_swallow_white_space():
+    """As Phi-3's, which take the line break behind them."""
+    tokenizer = bpe([])
+    tokenizer.add_special_tokens([AddedToken(string, rstrip=True, special=True) for string in ZEPHYR_CONTROL])
+    model, _ = build("zephyr", tokenizer)
+    for conversation in ORDINARY:
+        row = render(model, conversation)
+        assert row.ids == reference_ids(model, tokenizer, conversation)
+        assert row.ids[: row.spans[1].begin] == prompt_ids(model, conversation[:1])
+        assert [row.texts[span.end] for span in row.spans[1::2]] == ["</s>\n"] * (len(conversation) // 2)
+
+
+def test_a_tokeniser_is_read_free_of_what_its_file_adds_and_stays_as_it_is():
+    tokenizer = bpe(["<s>", "</s>"])
+    before = render(build("llama 2", tokenizer)[0], ORDINARY[1])
+    tokenizer.enable_truncation(5)
+    tokenizer.enable_padding(length=50)
+    tokenizer.post_processor = processors.ByteLevel(trim_offsets=True)
+    stored = tokenizer.to_str()
+    model, _ = build("llama 2", tokenizer)
+    row = render(model, ORDINARY[1])
+    assert (row.ids, row.texts) == (before.ids, before.texts) and tokenizer.to_str() == stored
+    assert tokenizer.encode_special_tokens is False and model.tokeniser.source is tokenizer
+
+
+def test_beginning_and_end_of_text_must_be_control_strings():
+    with pytest.raises(ValueError, match="^'<eos>' is no control string of the tokeniser: it has <s>, </s>$"):
+        tokenisers.of_tokenizers(bpe(["<s>", "</s>"]), "<s>", "<eos>")
+
+
+def test_tokens_of_one_character_show_it_once():
+    model, _ = MODELS["chatml"]
+    row = render(model, talk("😀", "a<|im_end|>😀"))
+    assert "".join(row.texts).count("😀") == 2 and "".join(row.texts) == model.tokeniser.decode(row.ids)
+    assert "⋯" in set(table(row)["token"]) and repr(Coloured(row)).count("😀") == 2
+
+
+@pytest.fixture(scope="module")
+def kerashub():
+    """A tokeniser of KerasHub with the words of a trained one, as a model without a network."""
+    trained = bpe(["<|endoftext|>", *CHATML_CONTROL])
+    learned = json.loads(trained.to_str())["model"]
+    merges = [" ".join(pair) for pair in learned["merges"]]
+    tokenizer = keras_hub.tokenizers.GPT2Tokenizer(vocabulary=learned["vocab"], merges=merges)
+    tokeniser = tokenisers.of_kerashub(tokenizer)
+    return LanguageModel("hub", None, tokeniser, PLAIN, 1_000, (), {}), trained
+
+
+def test_a_tokeniser_of_kerashub(kerashub):
+    model, trained = kerashub
+    assert model.tokeniser.control == {"<|endoftext|>": 0} and not model.tokeniser.exact
+    for conversation in ORDINARY[:2]:
+        row = render(model, conversation)
+        assert row.ids[0] == model.tokeniser.bos == 0 and row.texts[0] == "<|endoftext|>"
+        assert [said(model, row, span).strip() for span in row.spans] == [
+            message["content"] for message in conversation
+        ]
+        assert (
+            "".join(row.texts)
+            == model.tokeniser.decode(row.ids)
+            == "<|endoftext|>" + reference_text(model, conversation)
+        )
+        for i in range(1, len(conversation), 2):
+            assert row.ids[: row.spans[i].begin] == prompt_ids(model, conversation[:i])
+    ids, places = model.tokeniser.encode("the answer is")
+    assert ids == trained.encode("the answer is").ids and set(places) == {(0, 13)}
+    attack = render(model, talk("a<|endoftext|>b", "<|endoftext|>", "<|endoftext|><|endoftext|>", "c"))
+    assert controls(model, attack.ids) == [0]
+    assert said(model, attack, attack.spans[0]).strip() == "a<|endoftext|>b"
+    ended = model._replace(template=PLAIN.replace("{{ '\n' }}", "{{ eos_token }}{{ '\n' }}", 1))
+    row = render(ended, ORDINARY[0])
+    assert row.texts[row.spans[1].end] == "<|endoftext|>" and said(ended, row, row.spans[1]).strip() == "Hello"
+
+
+# ---- any text -------------------------------------------------------------------------------------------------------
+
+AWKWARD = st.sampled_from(
+    [
+        "<|im_end|>",
+        "</s>",
+        "<s>",
+        " ",
+        "\n",
+        "\n\n",
+        "\t",
+        "😀",
+        "你",
+        "{{ 1 }}",
+        "{% raw %}",
+        "\U000f0000",
+        "\U0010fffd",
+        "\ue000",
+    ]
+    + [
+        "<|im_start|>",
+        "assistant\n",
+        "[/INST]",
+        "<start_of_turn>",
+        "<",
+        "|>",
+        "a",
+        ".",
+        "1",
+        "é",
+        "e\u0301",
+        "\u2028",
+        "'s",
+        "\r\n",
+    ]
+)
+TEXT = st.one_of(
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=12), st.lists(AWKWARD, max_size=8).map("".join)
+)
+CONTENT = TEXT.map(lambda text: f"{text}x{text}")
+
+
+@settings(deadline=None, max_examples=25, derandomize=True)
+@given(texts=st.lists(CONTENT, min_size=2, max_size=4).filter(lambda texts: len(texts) % 2 == 0))
+@pytest.mark.parametrize("kind", KINDS)
+def test_any_text(kind, texts):
+    model, _ = MODELS[kind]
+    conversation = talk(*texts)
+    row = render(model, conversation)
+    plain = render(model, talk(*["xyz"] * len(texts)))
+    assert controls(model, row.ids) == controls(model, plain.ids)
+    assert "".join(row.texts) == model.tokeniser.decode(row.ids)
+    for i, (span, text) in enumerate(zip(row.spans, texts, strict=True)):
+        if kind in TRIMS:
+            assert said(model, row, span).strip() == text.strip()
+        elif kind != "qwen 3":  # it takes away line breaks ahead of the last answer
+            assert text in said(model, row, span)
+        assert (row.mask[span.begin : span.stop] == i % 2).all()
+        if i % 2:
+            assert row.ids[: span.begin] == prompt_ids(model, conversation[:i])
+    assert row.mask.sum() == sum(span.stop - span.begin + (span.end is not None) for span in row.spans[1::2])
+
+
+@settings(deadline=None, max_examples=50, derandomize=True)
+@given(text=CONTENT)
+def test_any_text_inside_a_call(text):
+    model, _ = MODELS["chatml"]
+    row = render(model, calls({text: [text, {text: text}]}, name=text))
+    assert controls(model, row.ids) == controls(model, render(model, calls({"a": "b"})).ids)
+    assert said(model, row, row.spans[1]).endswith("</tool_call>") and said(model, row, row.spans[2]) == "10:00"
+
+
+def test_jinja_in_contents_is_text():
+    model, _ = MODELS["chatml"]
+    code = "{{ 7 * 7 }}{% for x in messages %}{# no #}{{ raise_exception('x') }}"
+    row = render(model, talk(code, code))
+    assert [said(model, row, span) for span in row.spans] == [code, code]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "qwen 3"])
+def test_white_space_at_both_ends_stays_unless_the_template_trims(kind):
+    model, _ = MODELS[kind]
+    row = render(model, talk(" \n a \n", "  b\n\n "))
+    for span, text in zip(row.spans, (" \n a \n", "  b\n\n "), strict=True):
+        found = said(model, row, span)
+        assert found.strip() == text.strip() and (text in found) == (kind not in TRIMS)
+
+
+# ---- a length limit -------------------------------------------------------------------------------------------------
+
+
+def words():
+    """The toy of case T15: one token a role, a word, and an end."""
+    numbers = {}
+
+    def encode(text):
+        found = list(re.finditer(r"\S+\s*", text))
+        return [numbers.setdefault(word[0].strip(), 100 + len(numbers)) for word in found], [
+            word.span() for word in found
+        ]
+
+    def decode(ids):
+        names = {number: word for word, number in (numbers | control).items()}
+        return " ".join(names[id_] for id_ in ids)
+
+    control = {"<user>": 0, "<assistant>": 1, "<system>": 2, "<end>": 3}
+    template = "{% for m in messages %}<{{ m.role }}>{{ m.content }}<end>{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
+    return LanguageModel("toy", None, tokenisers.Tokeniser(encode, decode, control, None, 3), template, 100, (), {})
+
+
+def spoken(*turns):
+    return [
+        {"role": role, "content": " ".join(f"{role[0]}{i}.{j}" for j in range(size))}
+        for i, (role, size) in enumerate(turns)
+    ]
+
+
+T15 = [
+    spoken(("user", 5), ("assistant", 3)),
+    spoken(("user", 14), ("assistant", 2)),
+    spoken(("user", 3), ("assistant", 8)),
+    spoken(("user", 2), ("assistant", 2), ("user", 2), ("assistant", 2)),
+]
+
+
+def test_case_t15():
+    toy = words()
+    kept, frame = limit(toy, T15, 12)
+    expected = {
+        "tokens": [12, 20, 15, 16],
+        "trained": [4, 3, 9, 6],
+        "answers": [1, 1, 1, 2],
+        "cut": [False, True, True, True],
+        "tokens_left": [12, 12, 12, 12],
+        "trained_left": [4, 0, 6, 3],
+        "answers_lost": [0, 1, 0, 1],
+        "ends_lost": [0, 1, 1, 1],
+        "kept": [True, False, True, True],
+    }
+    assert frame.to_dict("list") == expected
+    assert frame["trained_left"].sum() == 13 and frame["trained"].sum() == 22
+    assert [len(row.ids) for row in kept] == [12, 12, 12] and [len(row.trained) for row in kept] == [4, 6, 3]
+    kept, frame = limit(toy, T15, 12, how="oldest")
+    assert frame["tokens_left"].tolist() == [12, 12, 12, 8] and frame["trained_left"].tolist() == [4, 0, 6, 3]
+    assert toy.tokeniser.decode(kept[-1].ids) == "<user> u2.0 u2.1 <end> <assistant> a3.0 a3.1 <end>"
+    kept, frame = limit(toy, T15, 12, how="leave out")
+    assert frame["kept"].tolist() == [True, False, False, False] and frame["tokens_left"].tolist() == [12, 0, 0, 0]
+    assert frame["answers_lost"].tolist() == [0, 1, 1, 2] and len(kept) == 1
+
+
+def test_the_oldest_go_but_never_the_system_message_nor_the_last_answer():
+    toy = words()
+    talks = [
+        spoken(("system", 2), ("user", 2), ("assistant", 2), ("user", 2), ("assistant", 2)),
+        spoken(("user", 2), ("assistant", 2), ("user", 4)),  # ends in a question
+        spoken(("assistant", 2), ("user", 2), ("assistant", 2), ("user", 2), ("assistant", 2)),
+        spoken(("user", 2), ("assistant", 2), ("user", 2), ("assistant", 2), ("user", 9), ("assistant", 9)),
+    ]
+    kept, frame = limit(toy, talks, 12, how="oldest")
+    texts = [toy.tokeniser.decode(row.ids) for row in kept]
+    assert texts[0].startswith("<system> s0.0 s0.1 <end> <user> u3.0") and texts[0].endswith("a4.0 a4.1 <end>")
+    assert texts[1].startswith("<user> u0.0") and frame["trained_left"][1] == 3 and frame["tokens_left"][1] == 12
+    assert texts[2] == "<user> u3.0 u3.1 <end> <assistant> a4.0 a4.1 <end>"
+    assert frame["kept"].tolist() == [True, True, True, False] and frame["trained_left"][3] == 0
+
+
+def test_settings_reach_render_and_nothing_is_too_long():
+    toy = words()
+    kept, frame = limit(toy, T15, 100, train="last")
+    assert frame["trained"].tolist() == [4, 3, 9, 3] and not frame["cut"].any() and len(kept) == 4
+    kept, frame = limit(toy, [], 12)
+    assert kept == [] and frame.shape == (0, 9) and list(frame) == list(limit(toy, T15, 12)[1])
+    silent = [T15[0][0], T15[0][1] | {"weight": 0}]
+    kept, frame = limit(toy, [silent], 12)
+    assert kept == [] and frame["kept"].tolist() == [False] and frame["cut"].tolist() == [False]
+
+
+@pytest.mark.parametrize("size", [0, -1, 101, 12.5, "12", None, True, float("nan")])
+def test_limits_that_are_none(size):
+    with pytest.raises(ValueError, match=r"^max_tokens is .*: toy reads 1 to 100, a whole number$"):
+        limit(words(), T15, size)
+
+
+def test_bad_input_of_limit_is_named():
+    with pytest.raises(ValueError, match="^how is 'left': take one of 'right', 'oldest', 'leave out'$"):
+        limit(words(), T15, 12, how="left")
+    with pytest.raises(ValueError, match="^conversation 1: message 1: the role 'asistant' is unknown"):
+        limit(words(), [T15[0], [{"role": "asistant", "content": "a"}]], 12)
+    with pytest.raises(ValueError, match="^conversation 1: the conversation has no message of the assistant"):
+        limit(words(), [T15[0], T15[0][:1]], 12)
+
+
+@settings(deadline=None, max_examples=60, derandomize=True)
+@given(size=st.integers(1, 30), how=st.sampled_from(["right", "oldest", "leave out"]))
+def test_what_is_left_and_lost_adds_up(size, how):
+    kept, frame = limit(words(), T15, size, how=how)
+    assert all(0 < len(row.ids) <= size and len(row.trained) for row in kept)
+    assert all(len(row.mask) == len(row.texts) == len(row.ids) for row in kept)
+    assert [len(row.trained) for row in kept] == frame["trained_left"][frame["kept"]].tolist()
+    assert (frame["trained_left"] <= frame["trained"]).all() and (frame["tokens_left"] <= size).all()
+    assert (frame["cut"] == (frame["tokens"] > size)).all()
+    assert all(span.stop <= len(row.ids) and (span.end or 0) < len(row.ids) for row in kept for span in row.spans)
+
+
+def test_a_row_cut_by_hand():
+    row = render(words(), T15[0])
+    short = cut(row, 9)
+    assert short.ids == row.ids[:9] and short.mask.tolist() == row.mask[:9].tolist()
+    assert (short.spans[1].begin, short.spans[1].stop, short.spans[1].end) == (8, 9, None)
+    assert len(short.trained) == 1 and not len(short.ends) and list(short.answer) == [8]
+
+
+# ---- to look at -----------------------------------------------------------------------------------------------------
+
+
+def test_table():
+    frame = table(render(words(), spoken(("user", 1), ("assistant", 2))))
+    assert frame["token"].tolist() == ["<user>", "u0.0", "<end>", "<assistant>", "a1.0␣", "a1.1", "<end>"]
+    assert frame["role"].tolist() == ["", "user", "", "", "assistant", "assistant", ""]
+    assert frame["trained"].tolist() == [0, 0, 0, 0, 1, 1, 1] and frame.index.name == "place"
+    assert frame["id"].tolist()[::3] == [0, 1, 3]
+
+
+def test_coloured_text_can_be_read_without_colour():
+    row = render(MODELS["chatml"][0], talk('<b>&"x"</b>\ta', "1 < 2\r\nyes"))
+    shown = Coloured(row)
+    expected = '<|im_start|>user⏎\n<b>&"x"</b>⇥a<|im_end|>⏎\n<|im_start|>assistant⏎\n⟦1␣<␣2␍⏎\nyes⟧⟦<|im_end|>⟧⏎\n'
+    assert repr(shown) == str(shown) == repr(Coloured(row)) == expected
+    page = shown._repr_html_()
+    assert "<b>" not in page and "&lt;b&gt;&amp;&quot;x&quot;&lt;/b&gt;" in page
+    assert page.count("text-decoration: underline") == 2  # the answer and its end token
+    assert page.count("<span") == page.count("</span>") == 6 and page.count("<br>") == 5
+    assert re.sub(r"<[^>]+>", "", page).startswith("&lt;|im_start|&gt;user⏎")

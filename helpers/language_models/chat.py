@@ -18,7 +18,7 @@ import numpy as np
 from helpers import conversations
 from helpers.language_models import tokenisers
 
-STEPS = 1_000_000  # rounds of loops and calls that a template may take to write one conversation
+STEPS = 100_000  # rounds of loops and calls that a template may take to write one conversation
 
 
 class Span(NamedTuple):
@@ -231,9 +231,12 @@ def _lay_out(draft, write):
             whose = f"message {i + 1}, of the {message['role']}"
             raise ValueError(f"the template of {draft.model.name} leaves out {what}{whose}")
         begin = len(os.path.commonprefix([text, other]))
-        stop = len(text) - len(os.path.commonprefix([text[begin:][::-1], other[begin:][::-1]]))
-        answer = message["role"] == "assistant"
-        areas.append(_answer(draft, i, marked, text, begin, stop) if answer else _Area(begin, stop, None, False))
+        behind = len(os.path.commonprefix([text[begin:][::-1], other[begin:][::-1]]))
+        area = _Area(begin, len(text) - behind, None, False)
+        if message["role"] == "assistant":
+            quotes = len(other) - behind - other.rfind(draft.mark) - 1  # around a mark as an argument
+            area = _answer(draft, i, marked, quotes, text, area)
+        areas.append(area)
     return text, areas
 
 
@@ -246,15 +249,16 @@ def _marked(message, mark):
     return message | {"content": content, "tool_calls": calls}, len(content) + 2 * len(calls)
 
 
-def _answer(draft, i, marked, text, begin, stop):
-    """The _Area of an answer: all that the model writes by itself. What the template puts around it is seen where it
-    ends the conversation."""
-    calls = "tool_calls" in marked
+def _answer(draft, i, marked, quotes, text, area):
+    """The _Area of an answer, all that the model writes by itself, from that of its content. What belongs to it besides
+    is seen where the conversation ends with it."""
+    begin, stop, *_ = area
     answered = _written(draft, [*draft.messages[:i], marked])
-    closing = answered[answered.rfind(draft.mark) + 1 :]
+    closing = answered[answered.rfind(draft.mark) + 1 + quotes :]
     closing = closing[: _shared(draft, closing, text[stop:])]
-    ends = [found.start() + stop for found in draft.control.finditer(closing)]
-    if calls and not ends:
+    ends = [stop + found.start() for found in draft.control.finditer(closing)]
+    end = ends[-1 if "tool_calls" in marked else 0] if ends else None
+    if "tool_calls" in marked:
         stop += len(closing.rstrip())
     if i:
         opened = _opened(draft, draft.messages[:i])
@@ -263,7 +267,6 @@ def _answer(draft, i, marked, text, begin, stop):
             begin = len(opened)
         elif text[:begin].endswith(lead):
             begin -= len(lead)
-    end = ends[-1 if calls else 0] if ends else None
     return _Area(begin, stop if end is None else end, end, True)
 
 
@@ -277,11 +280,14 @@ def _addition(draft):
     closing = _written(draft, talk[:-1]).rpartition(mark)[2]
     between = _written(draft, talk).rsplit(mark, 2)[1]
     opening = between[_shared(draft, closing, between) :]
-    begin = draft.control.match(before)
-    begin = begin.end() if begin and begin[0] not in opening else 0
+    bos = _name(draft.model, "bos")
+    begin = len(bos) if before.startswith(bos) and bos not in opening else 0
     stop = len(before) - len(os.path.commonprefix([before[begin:][::-1], opening[::-1]]))
     head = opening[: len(opening) - (len(before) - stop)]  # a system message may stand within what opens a message
-    begin += len(head) if before[begin:stop].startswith(head) else 0
+    if before[begin:stop].startswith(head):
+        begin += len(head)
+    elif re.search(r"\w", head):  # the first message is opened otherwise than a later one, as by its number
+        return "", 0
     said = before[begin:stop]
     return (said, begin) if re.search(r"\w", draft.control.sub("", said)) else ("", 0)
 
@@ -296,8 +302,8 @@ def _shared(draft, text, other):
 def _tokens(tokeniser, text, areas, held):
     """The tokens of a text: list of (id, first character, behind its last, what it stands for).
 
-    No token reaches over the beginning of an answer, as it is when a model answers; nor, where the tokeniser does not
-    tell where tokens stand, over the beginning or the end of a message.
+    What stands ahead of an answer has the tokens that it has by itself, as it is when a model answers. Where the
+    tokeniser does not tell where tokens stand, no token reaches over the beginning or the end of a message.
     """
     cuts = {area.begin for area in areas if area.answer}
     if not tokeniser.exact:
@@ -306,21 +312,41 @@ def _tokens(tokeniser, text, areas, held):
     def is_control(token):
         return tokeniser.control.get(text[token[1] : token[2]].strip()) == token[0]
 
-    tokens = []
+    tokens, context = [], 0
     for control, section in itertools.groupby(_placed(tokeniser, text, tokenisers.parse), is_control):
         section = list(section)
         begin, stop = section[0][1], section[-1][2]
-        across = sorted(cut for cut in cuts if any(first < cut < behind for _, first, behind, _ in section))
-        if not control and (across or not held.keys().isdisjoint(text[begin:stop])):
-            edges = itertools.pairwise([begin, *across, stop])
-            section = [token for edge in edges for token in _as_text(tokeniser, text, *edge, held)]
+        inside = sorted(cut for cut in cuts if begin < cut < stop)
+        if not control and (inside or not held.keys().isdisjoint(text[begin:stop])):
+            section = _section(tokeniser, text, context, begin, stop, inside, held)
         tokens += section
+        context = section[-1][1]
     bos = tokeniser.bos
     if bos is not None:  # one, whether the template writes none, one or two
         while tokens and tokens[0][0] == bos:
             del tokens[0]
         tokens.insert(0, (bos, 0, 0, tokeniser.decode([bos])))
     return tokens
+
+
+def _section(tokeniser, text, context, begin, stop, cuts, held):
+    """The tokens of what stands between two control strings, split at each cut where the tokens ahead of it are others
+    than without what follows; context: where the control string before it begins."""
+    start, tokens = begin, []
+
+    def read(begin, stop):
+        if begin > start or not held.keys().isdisjoint(text[begin:stop]):
+            return list(_as_text(tokeniser, text, begin, stop, held))
+        found = _placed(tokeniser, text[context:stop], tokenisers.parse)
+        found = [(id_, context + first, context + behind, said) for id_, first, behind, said in found]
+        return [token for token in found if token[1] >= start]
+
+    rest = read(begin, stop)
+    for cut in cuts:
+        ahead = read(begin, cut)
+        if not tokeniser.exact or [token[0] for token in ahead] != [token[0] for token in rest[: len(ahead)]]:
+            tokens, rest, begin = tokens + ahead, read(cut, stop), cut
+    return tokens + rest
 
 
 def _placed(tokeniser, text, parse):
