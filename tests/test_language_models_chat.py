@@ -21,8 +21,8 @@ CHATML = """{% for message in messages %}{{ '<|im_start|>' + message['role'] + '
 {% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"""
 DEFAULT = "{% if messages[0].role != 'system' %}{{ '<|im_start|>system\nBe of help, Ünïcode.<|im_end|>\n' }}{% endif %}"
 SILENT = re.sub(r"\n\{%- if message.tool_calls.*?endif %\}", "", CHATML, flags=re.DOTALL)  # says nothing of calls
-LLAMA2 = """{% if messages[0]['role'] == 'system' %}{% set talk = messages[1:] %}{% set system = messages[0]['content'] %}
-{% else %}{% set talk = messages %}{% set system = false %}{% endif %}
+LLAMA2 = """{% if messages[0]['role'] == 'system' %}{% set talk = messages[1:] %}
+{% set system = messages[0]['content'] %}{% else %}{% set talk = messages %}{% set system = false %}{% endif %}
 {% for message in talk %}
 {% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('Roles must alternate') }}{% endif %}
 {% if loop.first and system %}{% set content = '<<SYS>>\n' + system + '\n<</SYS>>\n\n' + message['content'] %}
@@ -30,19 +30,23 @@ LLAMA2 = """{% if messages[0]['role'] == 'system' %}{% set talk = messages[1:] %
 {% if message['role'] == 'user' %}{{ bos_token + '[INST] ' + content.strip() + ' [/INST]' }}
 {%- else %}{{ ' ' + content.strip() + ' ' + eos_token }}{% endif %}{% endfor %}"""
 LLAMA2_DEFAULT = LLAMA2.replace("set system = false", "set system = 'Be safe.'")
-LLAMA3 = """{{ bos_token }}{% for message in messages %}{{ '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n'
+LLAMA3 = """{{ bos_token }}{% for message in messages %}
+{{- '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n'
 + message['content'] | trim + '<|eot_id|>' }}{% endfor %}
 {% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}"""
-DATED = "{% if messages[0].role != 'system' %}{{ '<|start_header_id|>system<|end_header_id|>\n\nToday: 1 May<|eot_id|>' }}{% endif %}"
+DATED = """{% if messages[0].role != 'system' %}
+{{- '<|start_header_id|>system<|end_header_id|>\n\nToday: 1 May<|eot_id|>' }}{% endif %}"""
 LLAMA3_DATED = LLAMA3.replace("{{ bos_token }}", "{{ bos_token }}" + DATED)
-GEMMA = """{{ bos_token }}{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}
+GEMMA = """{{ bos_token }}{% if messages[0]['role'] == 'system' %}
+{{- raise_exception('System role not supported') }}{% endif %}
 {% for message in messages %}{% set role = 'model' if message['role'] == 'assistant' else message['role'] %}
 {{- '<start_of_turn>' + role + '\n' + message['content'] | trim + '<end_of_turn>\n' }}{% endfor %}
 {% if add_generation_prompt %}{{ '<start_of_turn>model\n' }}{% endif %}"""
 MISTRAL = """{{ bos_token }}{% for message in messages %}
 {% if message['role'] == 'user' %}{{ '[INST] ' + message['content'] + '[/INST]' }}
 {%- elif message.tool_calls %}{{ '[TOOL_CALLS] [' }}{% for call in message.tool_calls %}
-{{- '{"name": "' + call.function.name + '", "arguments": ' + call.function.arguments | tojson + ', "id": "' + call.id + '"}' }}
+{{- '{"name": "' + call.function.name + '", "arguments": ' + call.function.arguments | tojson }}
+{{- ', "id": "' + call.id + '"}' }}
 {%- if not loop.last %}, {% endif %}{% endfor %}{{ ']' + eos_token }}
 {%- elif message['role'] == 'tool' %}{{ '[TOOL_RESULTS] ' + message['content'] + '[/TOOL_RESULTS]' }}
 {%- elif message['role'] == 'assistant' %}{{ ' ' + message['content'] + eos_token }}
@@ -57,15 +61,17 @@ QWEN3 = """{% set ns = namespace(last=0) %}{% for message in messages %}{% if me
 {{- '<think>\n' + thought + '\n</think>\n\n' + content.lstrip('\n') }}{% else %}{{ content }}{% endif %}
 {%- for call in message.tool_calls %}{{ '\n<tool_call>\n' + call.function | tojson + '\n</tool_call>' }}{% endfor %}
 {{- '<|im_end|>\n' }}
-{%- elif message.role == 'tool' %}{{ '<|im_start|>user\n<tool_response>\n' + content + '\n</tool_response><|im_end|>\n' }}
+{%- elif message.role == 'tool' %}
+{{- '<|im_start|>user\n<tool_response>\n' + content + '\n</tool_response><|im_end|>\n' }}
 {%- else %}{{ '<|im_start|>' + message.role + '\n' + content + '<|im_end|>\n' }}{% endif %}{% endfor %}
 {% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"""
 ZEPHYR = """{% for message in messages %}{{ '<|' + message['role'] + '|>\n' + message['content'] + eos_token + '\n' }}
 {%- endfor %}{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% endif %}"""
-PLAIN = """{% for message in messages %}{{ {'user': 'Question', 'assistant': 'Answer'}.get(message.role, 'Note') }}: {{ message.content }}
+PLAIN = """{% for message in messages %}
+{{ {'user': 'Question', 'assistant': 'Answer'}.get(message.role, 'Note') }}: {{ message.content }}
 {{ '\n' }}{% endfor %}{% if add_generation_prompt %}Answer:{% endif %}"""
 PREAMBLE = "A talk of a person and a machine.\n\n" + PLAIN
-OPEN = """{% for message in messages %}{{ '<|' + message['role'] + '|>' + '\n' + message['content'] + '\n' }}{% endfor %}
+OPEN = """{% for message in messages %}{{ '<|' + message['role'] + '|>\n' + message['content'] + '\n' }}{% endfor %}
 {% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% endif %}"""  # no end of an answer but the next header
 OPEN_DEFAULT = "{% if messages[0].role != 'system' %}{{ '<|system|>\nBe kind.\n' }}{% endif %}" + OPEN
 HEEDLESS = CHATML[: CHATML.index("\n{% if add_generation_prompt")]  # gives no opening of an answer
@@ -121,7 +127,8 @@ KINDS = {  # template, control strings, bos, eos, what the template says by itse
 }
 TRIMS = {"llama 2", "llama 2, system message of its own", "llama 3", "llama 3, system message of its own", "gemma"}
 WITH_SYSTEM = [kind for kind in KINDS if kind not in ("gemma", "mistral")]
-LLAMA3_WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+LLAMA3_WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+LLAMA3_WORDS += r"|\s*[\r\n]+|\s+(?!\S)|\s+"
 CORPUS = [
     "the answer is that there is another question",
     "assistant user system name arguments",
@@ -444,10 +451,8 @@ def test_two_calls_text_beside_them_and_a_plain_template():
 )
 def test_calls_that_a_template_leaves_out_are_named(template, conversation):
     model, _ = MODELS["mistral"]
-    with pytest.raises(
-        ValueError,
-        match="^the template of mistral leaves out the tool calls, or the text beside them, of message 2, of the assistant$",
-    ):
+    what = "the tool calls, or the text beside them, of message 2, of the assistant"
+    with pytest.raises(ValueError, match=f"^the template of mistral leaves out {what}$"):
         render(model._replace(template=template), conversation)
 
 
@@ -546,7 +551,7 @@ def test_templates_may_use_what_transformers_gives_them():
     plain = render(model, conversation)
     marked = CHATML.replace("{{ message['content'] }}", "{% generation %}{{ message['content'] }}{% endgeneration %}")
     assert marked != CHATML
-    tools = "{% if tools is not none %}{{ raise_exception('no tools') }}{% endif %}{% if documents is not none %}x{% endif %}"
+    tools = "{% if tools is not none or documents is not none %}{{ raise_exception('none were given') }}{% endif %}"
     stops = "{% for i in range(9) %}{% if i == 2 %}{% break %}{% endif %}{% endfor %}"
     for template in (marked, tools + CHATML, stops + CHATML):
         assert render(model._replace(template=template), conversation).ids == plain.ids
@@ -561,8 +566,9 @@ def test_a_template_that_writes_ends_by_itself_in_calls():
     control = ["<s>", "</s>", "<call>", "</call>", "</calls>"]
     template = """{{ bos_token }}{% for m in messages %}{% if m.role == 'user' %}User: {{ m.content }}
 
-Assistant:{% elif m.tool_calls %}{% for c in m.tool_calls %}{{ '<call>' + c.function.name + '\n' + c.function.arguments | tojson
-+ '\n</call>' }}{% endfor %}{{ '</calls>' + eos_token }}{% elif m.role == 'tool' %}{{ 'Result: ' + m.content + '\n\nAssistant:' }}
+Assistant:{% elif m.tool_calls %}{% for c in m.tool_calls %}{{ '<call>' + c.function.name + '\n' }}
+{{- c.function.arguments | tojson + '\n</call>' }}{% endfor %}{{ '</calls>' + eos_token }}
+{%- elif m.role == 'tool' %}{{ 'Result: ' + m.content + '\n\nAssistant:' }}
 {%- else %}{{ ' ' + m.content + eos_token }}{% endif %}{% endfor %}"""
     model = LanguageModel("deep", None, tokenisers.of_tokenizers(bpe(control), "<s>", "</s>"), template, 99, (), {})
     row = render(model, calls({"city": "Oslo"}))
@@ -574,7 +580,7 @@ Assistant:{% elif m.tool_calls %}{% for c in m.tool_calls %}{{ '<call>' + c.func
 
 
 def test_an_answer_is_cut_off_its_opening_where_the_prompt_has_other_tokens():
-    """By GPT-2's words "\\n\\nHello" is "\\n", "\\n", "Hello", but "\\n\\n" alone is one token: the prompt's tokens hold."""
+    """By GPT-2's words "\\n\\nHello" is "\\n", "\\n", "Hello", but "\\n\\n" by itself is one token, and stays it."""
     model, tokenizer = build("llama 3", bpe(LLAMA3_CONTROL))
     conversation = talk("Hi", "Hello", "Bye", "\n\nBye")
     row, whole = render(model, conversation), reference_ids(model, tokenizer, conversation)
@@ -786,7 +792,8 @@ def words():
         return " ".join(names[id_] for id_ in ids)
 
     control = {"<user>": 0, "<assistant>": 1, "<system>": 2, "<end>": 3}
-    template = "{% for m in messages %}<{{ m.role }}>{{ m.content }}<end>{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
+    template = "{% for m in messages %}<{{ m.role }}>{{ m.content }}<end>{% endfor %}"
+    template += "{% if add_generation_prompt %}<assistant>{% endif %}"
     return LanguageModel("toy", None, tokenisers.Tokeniser(encode, decode, control, None, 3), template, 100, (), {})
 
 

@@ -69,7 +69,7 @@ def without_oldest(talk):
 
 
 def cut(row, size):
-    """A rendered conversation with its first tokens alone: Rendered of at most `size` tokens, its spans cut likewise."""
+    """A rendered conversation with its first tokens alone: Rendered of at most `size` tokens, spans cut likewise."""
     spans = [
         span._replace(begin=min(span.begin, size), stop=min(span.stop, size), end=_within(span.end, size))
         for span in row.spans
