@@ -93,6 +93,13 @@ KINDS = {  # template, control strings, bos, eos, what the template says by itse
         "<|im_start|>system\nBe of help, Ünïcode.<|im_end|>\n",
     ),
     "chatml, eos behind all": (LAST_EOS, [*CHATML_CONTROL, "</s>"], None, "</s>", ""),
+    "chatml, system message of its own, eos behind all": (
+        DEFAULT + LAST_EOS,
+        [*CHATML_CONTROL, "</s>"],
+        None,
+        "</s>",
+        "<|im_start|>system\nBe of help, Ünïcode.<|im_end|>\n",
+    ),
     "chatml, no opening": (HEEDLESS, CHATML_CONTROL, None, "<|im_end|>", ""),
     "llama 2": (LLAMA2, ["<s>", "</s>"], "<s>", "</s>", ""),
     "llama 2, system message of its own": (
@@ -298,6 +305,20 @@ def test_opening_of_the_last_answer(kind, opening):
     assert model.tokeniser.decode(row.ids[row.opening : row.answer.start]) == opening
 
 
+def test_a_template_that_writes_earlier_messages_otherwise():
+    """As Mistral's, which puts the system message into the last question: an answer begins where it does by itself."""
+    model, tokenizer = MODELS["mistral"]
+    template = """{{ bos_token }}{% for m in messages if m.role != 'system' %}{% if m.role == 'user' %}[INST] {% if
+loop.index0 >= loop.length - 2 and messages[0].role == 'system' %}{{ messages[0].content + '\n\n' }}{% endif %}
+{{- m.content + '[/INST]' }}{% else %}{{ ' ' + m.content + eos_token }}{% endif %}{% endfor %}"""
+    model = model._replace(template=template)
+    conversation = talk("a", "b", "c", "d", system="Be brief.")
+    row = render(model, conversation)
+    assert row.ids == reference_ids(model, tokenizer, conversation)
+    assert [said(model, row, span) for span in row.spans] == ["Be brief.", "a", " b", "c", " d"]
+    assert row.ids[: row.spans[4].begin] == prompt_ids(model, conversation[:4])
+
+
 # ---- what a template adds -------------------------------------------------------------------------------------------
 
 
@@ -456,6 +477,20 @@ def test_calls_that_a_template_leaves_out_are_named(template, conversation):
         render(model._replace(template=template), conversation)
 
 
+def test_arguments_that_a_template_leaves_out_are_named():
+    model, _ = MODELS["chatml"]
+    names = CHATML.replace("call.function | tojson", "call.function.name")
+    with pytest.raises(ValueError, match="leaves out the tool calls, or the text beside them, of message 2"):
+        render(model._replace(template=names), calls({"a": 1}))
+
+
+def test_a_conversation_stays_as_it_is():
+    conversation = calls({"city<|im_end|>": ["Oslo<|im_end|>"]}, name="clock<|im_end|>")
+    before = json.dumps(conversation)
+    render(MODELS["chatml"][0], conversation)
+    assert json.dumps(conversation) == before
+
+
 def test_a_message_that_a_template_leaves_out_is_named():
     model, _ = MODELS["zephyr"]
     deaf = ZEPHYR.replace("{% for message in messages %}", "{% for message in messages if message.role != 'system' %}")
@@ -557,6 +592,11 @@ def test_templates_may_use_what_transformers_gives_them():
         assert render(model._replace(template=template), conversation).ids == plain.ids
     dated = "{% if messages[0].role != 'system' %}It is {{ strftime_now('%Y') }}.\n{% endif %}" + CHATML
     assert re.fullmatch(r"It is \d{4}\.\n", render(model._replace(template=dated), conversation).added)
+    loops = (
+        "{{ raise_exception('wrong') if loop.length != messages | length or loop.nextitem is defined == loop.last }}"
+    )
+    watched = CHATML.replace("{% for message in messages %}", "{% for message in messages %}" + loops, 1)
+    assert render(model._replace(template=watched), conversation).ids == plain.ids
     filtered = "{% for m in messages if m.role == 'user' %}{{ loop.index }}{{ loop.last }}{{ m.content }}{% endfor %}"
     assert model.tokeniser.decode(prompt_ids(model._replace(template=filtered), talk("a"))) == "1Truea"
 

@@ -38,7 +38,7 @@ class Rendered(NamedTuple):
     mask    : float32 array as long, what each token weighs in training: 0 but for answers and their end tokens
     spans   : list of Span, one a message
     opening : place where the template opens the last answer ("<|im_start|>assistant\\n"): what a model is given to
-              answer ends with it
+              answer ends with it. Where nothing opens it, the token before the answer
     added   : what the template says by itself, such as a system message of its own; "" for nothing
     texts   : list of strings, what each token stands for
     """
@@ -90,17 +90,17 @@ def render(model, conversation, *, train="all", system="drop"):
     draft = _draft(model, messages, system)
     text, areas = _lay_out(draft, _written)
     tokens = _tokens(model.tokeniser, text, areas, draft.held)
-    begins, ends = (np.array([token[side] for token in tokens]) for side in (1, 2))
+    begins, behind = (np.array([token[side] for token in tokens]) for side in (1, 2))
 
-    def place(begin):  # of the token in which a character stands
-        return int(np.searchsorted(ends, begin, side="right"))
+    def place(character):  # of the token in which it stands
+        return int(np.searchsorted(behind, character, side="right"))
 
     spans, mask = [], np.zeros(len(tokens), "float32")
     for i, (message, area) in enumerate(zip(messages, areas, strict=True)):
         begin, end = place(area.begin), None if area.end is None else place(area.end)
         stop = int(np.searchsorted(begins, area.stop)) if end is None else end
         spans.append(Span(message["role"], begin, max(begin, stop), end))
-        if i == answers[-1] or (i in answers and train == "all"):
+        if i == answers[-1] or (train == "all" and area.answer):
             mask[begin : stop + (end is not None)] = conversations.weight(message)
     last = answers[-1]
     return Rendered(
@@ -360,7 +360,7 @@ def _placed(tokeniser, text, parse):
 def _as_text(tokeniser, text, begin, stop, held):
     """The tokens of a part of a text, its control strings put back and read as plain text."""
     back = [held.get(character, character) for character in text[begin:stop]]
-    places = [place for place, string in enumerate(back, begin) for _ in string]
+    places = [place for place, string in enumerate(back, begin) for _ in string] + [stop]
     for id_, first, behind, said in _placed(tokeniser, "".join(back), lambda tokeniser, part: tokeniser.encode(part)):
         yield id_, places[first], places[max(first, behind - 1)] + (behind > first), said
 
