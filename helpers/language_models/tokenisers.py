@@ -14,6 +14,7 @@ class Tokeniser(NamedTuple):
     bos     : id that every text begins with, or None for a model without
     eos     : id that ends a text, or None
     exact   : whether `encode` tells where each token stands; else each is said to fill the whole text
+    source  : the library's own tokeniser, to be written to a file
     """
 
     encode: Callable
@@ -22,6 +23,7 @@ class Tokeniser(NamedTuple):
     bos: int | None
     eos: int | None
     exact: bool = True
+    source: object = None
 
 
 def of_tokenizers(tokenizer, bos=None, eos=None):
@@ -36,7 +38,7 @@ def of_tokenizers(tokenizer, bos=None, eos=None):
     def decode(ids):
         return tokenizer.decode(ids, skip_special_tokens=False)
 
-    return Tokeniser(encode, decode, control, control.get(bos), control.get(eos))
+    return Tokeniser(encode, decode, control, control.get(bos), control.get(eos), source=tokenizer)
 
 
 def of_kerashub(tokenizer):
@@ -52,7 +54,7 @@ def of_kerashub(tokenizer):
         return tokenizer.detokenize(ids)
 
     bos, eos = (getattr(tokenizer, name, None) for name in ("start_token_id", "end_token_id"))
-    return Tokeniser(encode, decode, control, bos, eos, exact=False)
+    return Tokeniser(encode, decode, control, bos, eos, exact=False, source=tokenizer)
 
 
 def _without(marks, text):
