@@ -22,7 +22,8 @@ TOP = root()
 PROJECT = tomllib.loads((TOP / "pyproject.toml").read_text(encoding="utf8"))["project"]
 REQUIRED = {"jupyterlab", "tensorflow", "pandas", "matplotlib", "seaborn", "nbval", "papermill"}
 ORDER = [
-    *("datasets", "cleaning", "tables", "duplicates", "privacy", "probe", "label_errors", "selection", "augmentation"),
+    *("datasets", "cleaning", "tables", "conversations", "duplicates", "privacy"),
+    *("probe", "label_errors", "selection", "augmentation"),
     *("losses", "audio", "optimizers", "pretrained", "finetuning", "evaluation", "scenarios", "own_data", "claims"),
     *("plots", "notebook"),
     "runner",
