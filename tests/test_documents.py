@@ -24,8 +24,8 @@ REQUIRED = {"jupyterlab", "tensorflow", "pandas", "matplotlib", "seaborn", "nbva
 ORDER = [
     *("datasets", "cleaning", "tables", "conversations", "duplicates", "privacy"),
     *("probe", "label_errors", "selection", "augmentation"),
-    *("losses", "audio", "optimizers", "pretrained", "finetuning", "evaluation", "scenarios", "own_data", "claims"),
-    *("plots", "notebook"),
+    *("losses", "audio", "optimizers", "on_tensorflow", "pretrained", "language_models", "finetuning", "evaluation"),
+    *("scenarios", "own_data", "claims", "plots", "notebook"),
     "runner",
 ]
 FRAMEWORKS = {"tensorflow", "keras", "keras_hub", "torch", "jax"}
