@@ -218,7 +218,7 @@ def empty_row():
         (echoes(2, 0), {"valid": [empty_row()]}, r"^valid\[0\] has no token to train on"),
         ([echoes(1, 0)[0]._replace(ids=[1] * 65)], {}, r"^rows\[0\] has 65 tokens and tiny reads 64: see"),
         (echoes(2, 0), {"method": "lore"}, "^method is 'lore': take one of 'full', 'last', 'lora'$"),
-        (echoes(2, 0), {"layers": 5}, "^layers is 5: 'tiny' has 1 to 2$"),
+        (echoes(2, 0), {"layers": 5}, "^layers is 5: tiny has 1 to 2$"),
         (echoes(2, 0), {"layers": 0}, "^layers is 0: give a whole number from 1$"),
         (echoes(2, 0), {"rank": 0}, "^rank is 0: give a whole number from 1$"),
         (echoes(2, 0), {"alpha": -1}, "^alpha is -1: give None or a number above 0$"),

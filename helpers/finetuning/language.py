@@ -90,6 +90,9 @@ def tune(
         if those is not None:
             _check_rows(model, those, name)
     layers = 6 if method == "last" and layers is None else layers
+    n_blocks = len(methods.decoder_blocks(model.backbone))
+    if layers and layers > n_blocks:
+        raise ValueError(f"layers is {layers}: {model.name} has 1 to {n_blocks}")
 
     make_reproducible(seed)
     adapter = None
@@ -215,8 +218,6 @@ def _check_rows(model, rows, name):
 def _trainer(backbone, method, layers, adapter):
     """The model that is trained, to scores at chosen places; and the one below it whose states are kept, or None."""
     blocks = methods.decoder_blocks(backbone)
-    if layers and layers > len(blocks):
-        raise ValueError(f"layers is {layers}: {backbone.name!r} has 1 to {len(blocks)}")
     body, inputs, lower = backbone, language_models.token_inputs(), None
     if layers and layers < len(blocks):
         below = blocks[-layers - 1].output
