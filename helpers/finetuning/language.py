@@ -120,7 +120,7 @@ def tune(
             run = checkpoints.fingerprint(settings, content, trainer)
             save, saved = functools.partial(checkpoints.save, checkpoint, run), checkpoints.load(checkpoint, run)
             parts = max(parts, saved[0]["parts"] if saved else 1)
-        training.compile_model(trainer, weight_decay, 1.0, clip_norm, 0.0, parts, any_size=True)
+        training.compile_model(trainer, weight_decay=weight_decay, clip_norm=clip_norm, parts=parts, any_size=True)
         return training.train(
             trainer,
             data,
