@@ -223,7 +223,8 @@ def test_import_helpers_is_quick_and_loads_no_framework():
 
 
 def test_only_models_and_training_load_a_framework():
-    free = sorted({name for name, _ in modules()} - {"on_tensorflow", "pretrained", "language_models", "finetuning", "scenarios"})
+    models = {"on_tensorflow", "pretrained", "language_models", "finetuning", "scenarios"}
+    free = sorted({name for name, _ in modules()} - models)
     imports = f"import helpers.{', helpers.'.join(free)}, helpers.runner.cli, helpers.runner.studies, sys"
     assert not FRAMEWORKS & set(fresh_python(f"{imports}\nprint(*sys.modules)").split())
 

@@ -176,6 +176,6 @@ def test_greedy_text_does_not_depend_on_its_company(model):
 
 def test_drawn_text_hangs_on_the_seed_alone(model):
     prompts = [[1, *model.tokeniser.encode("Once upon a time")[0]]] * 2
-    draw = lambda seed: language_models.generate(model, prompts, longest=12, temperature=1.0, top_p=0.9, seed=seed)  # noqa: E731
-    first, again, other = draw(0), draw(0), draw(1)
+    settings = {"longest": 12, "temperature": 1.0, "top_p": 0.9}
+    first, again, other = (language_models.generate(model, prompts, seed=seed, **settings) for seed in (0, 0, 1))
     assert first == again != other and first[0] != first[1]
