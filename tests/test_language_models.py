@@ -84,7 +84,7 @@ def independent():
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_logits_are_those_of_an_independent_forward_pass(model, independent, text):
-    ids = model.tokeniser.encode(text)
+    ids, _ = model.tokeniser.encode(text)
     inputs = {"token_ids": np.array([ids]), "padding_mask": np.ones((1, len(ids)), "int32")}
     ours = keras.ops.convert_to_numpy(model.lm(inputs))[0]
     theirs = forward(independent, ids)
@@ -107,7 +107,7 @@ def test_it_knows_english_and_order(model):
         "Seine river the France lies Paris, it on of capital is and The.",
         "enough boils hot Water it gets when.",
     ]
-    ids = [[1, *model.tokeniser.encode(text)] for text in plain + shuffled]
+    ids = [[1, *model.tokeniser.encode(text)[0]] for text in plain + shuffled]
     nats = language_models.nats(model, ids, [range(2, len(row)) for row in ids])
     means = [values.mean() for values in nats]
     assert max(means[:2]) < 4 and min(means[2:]) > max(means[:2]) + 2
@@ -135,7 +135,7 @@ def test_the_file_must_be_the_pinned_one(monkeypatch, tmp_path):
 
 
 def test_nats_alone_and_in_company(model):
-    ids = [[1, *model.tokeniser.encode(text)] for text in TEXTS]
+    ids = [[1, *model.tokeniser.encode(text)[0]] for text in TEXTS]
     places = [list(range(1, len(row))) for row in ids]
     together = language_models.nats(model, ids, places)
     for row, wanted, found in zip(ids, places, together, strict=True):
@@ -153,7 +153,7 @@ def test_nats_of_no_place_is_empty(model):
 
 
 def test_hidden_states_are_of_length_one_and_the_weighted_mean_leans_to_the_end(model):
-    ids = [[1, *model.tokeniser.encode(text)] for text in TEXTS[:4]]
+    ids = [[1, *model.tokeniser.encode(text)[0]] for text in TEXTS[:4]]
     plain, weighted = (language_models.hidden(model, ids, weighted=which) for which in (False, True))
     np.testing.assert_allclose(np.linalg.norm(plain, axis=1), 1, atol=1e-5)
     last = language_models.states(keras.Model(model.backbone.input, model.backbone.output), ids[:1])[0]
@@ -166,7 +166,7 @@ def test_hidden_states_are_of_length_one_and_the_weighted_mean_leans_to_the_end(
 
 
 def test_greedy_text_does_not_depend_on_its_company(model):
-    prompts = [[1, *model.tokeniser.encode(text)] for text in ("The capital of France is", "One two three four", "A")]
+    prompts = [[1, *model.tokeniser.encode(text)[0]] for text in ("The capital of France is", "One two three four", "A")]
     together = language_models.generate(model, prompts, longest=6)
     alone = [language_models.generate(model, [prompt], longest=6)[0] for prompt in prompts]
     assert together == alone
@@ -175,7 +175,7 @@ def test_greedy_text_does_not_depend_on_its_company(model):
 
 
 def test_drawn_text_hangs_on_the_seed_alone(model):
-    prompts = [[1, *model.tokeniser.encode("Once upon a time")]] * 2
-    draw = lambda seed: language_models.generate(model, prompts, longest=12, temperature=1.0, top_p=0.9, seed=seed)  # noqa: E731
-    first, again, other = draw(0), draw(0), draw(1)
+    prompts = [[1, *model.tokeniser.encode("Once upon a time")[0]]] * 2
+    settings = {"longest": 12, "temperature": 1.0, "top_p": 0.9}
+    first, again, other = (language_models.generate(model, prompts, seed=seed, **settings) for seed in (0, 0, 1))
     assert first == again != other and first[0] != first[1]

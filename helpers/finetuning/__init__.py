@@ -170,7 +170,14 @@ def fine_tune(
             run = checkpoints.fingerprint(settings, content, model)
             save, saved = functools.partial(checkpoints.save, checkpoint, run), checkpoints.load(checkpoint, run)
             parts = max(parts, saved[0]["parts"] if saved else 1)
-        training.compile_model(model, weight_decay, layer_decay, clip_norm, label_smoothing, parts)
+        training.compile_model(
+            model,
+            weight_decay=weight_decay,
+            layer_decay=layer_decay,
+            clip_norm=clip_norm,
+            label_smoothing=label_smoothing,
+            parts=parts,
+        )
         history = training.train(
             model,
             training.Rows(

@@ -1,8 +1,10 @@
 """Fine-tune a language model on conversations: all of it, its last blocks, or LoRA, by the loop of classifiers."""
 
 import functools
+import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import keras
@@ -25,7 +27,7 @@ class Tuned(NamedTuple):
     trained : how many numbers were trained
     seconds : wall time of the whole call
     adapter : lora.Adapter of method "lora", else None
-    save    : function of a folder: writes what was trained, alone (see `load`)
+    save    : function of a folder: writes what was trained, alone (see `restore`)
     undo    : function of nothing: the model writes again as before
     """
 
@@ -88,6 +90,9 @@ def tune(
         if those is not None:
             _check_rows(model, those, name)
     layers = 6 if method == "last" and layers is None else layers
+    n_blocks = len(methods.decoder_blocks(model.backbone))
+    if layers and layers > n_blocks:
+        raise ValueError(f"layers is {layers}: {model.name} has 1 to {n_blocks}")
 
     make_reproducible(seed)
     adapter = None
@@ -115,7 +120,7 @@ def tune(
             run = checkpoints.fingerprint(settings, content, trainer)
             save, saved = functools.partial(checkpoints.save, checkpoint, run), checkpoints.load(checkpoint, run)
             parts = max(parts, saved[0]["parts"] if saved else 1)
-        training.compile_model(trainer, weight_decay, 1.0, clip_norm, 0.0, parts, any_size=True)
+        training.compile_model(trainer, weight_decay=weight_decay, clip_norm=clip_norm, parts=parts, any_size=True)
         return training.train(
             trainer,
             data,
@@ -151,6 +156,51 @@ def tune(
     )
 
 
+def restore(model, folder):
+    """Give a model what `Tuned.save` wrote: the base that it was trained on then writes as the tuned one.
+
+    returns : lora.Adapter for a folder with one, else None
+    errors  : ValueError, one sentence, for a folder without such a file, and for weights of another model
+    """
+    from safetensors.numpy import load_file
+
+    folder = Path(folder)
+    if (folder / "adapter_config.json").is_file():
+        return lora.read(model, folder)
+    if not (folder / "weights.safetensors").is_file():
+        raise ValueError(f"{folder} has no adapter_config.json and no weights.safetensors: give a folder of Tuned.save")
+    stored = load_file(folder / "weights.safetensors")
+    places = {variable.path: variable for variable in model.backbone.weights}
+    if wrong := [path for path, value in stored.items() if path not in places or places[path].shape != value.shape]:
+        raise ValueError(f"{folder} is of another model: {model.name} has no weights {wrong[0]} of that shape")
+    for path, value in stored.items():
+        places[path].assign(value)
+    return None
+
+
+def export(model, folder):
+    """Write a model as Transformers reads it: weights, configuration, tokeniser, chat template. Merge an adapter first.
+
+    errors : ValueError for a kind of model that KerasHub cannot write, or one whose tokeniser has no tokenizer.json;
+             FileExistsError and OSError as of `files.write_folder`
+    """
+    tokeniser = model.tokeniser
+    if not hasattr(tokeniser.source, "to_str"):
+        raise ValueError(f"the tokeniser of {model.name} has no form that Transformers reads: export its own files")
+    names = {id_: mark for mark, id_ in tokeniser.control.items()}
+    settings = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": model.context}
+    settings |= {"bos_token": names.get(tokeniser.bos), "eos_token": names.get(tokeniser.eos)}
+
+    def write(path):
+        model.lm.export_to_transformers(str(path))
+        (path / "tokenizer.json").write_text(tokeniser.source.to_str(), encoding="utf8")
+        (path / "tokenizer_config.json").write_text(json.dumps(settings, indent=1), encoding="utf8")
+        if model.template:
+            (path / "chat_template.jinja").write_text(model.template, encoding="utf8")
+
+    files.write_folder(folder, write)
+
+
 def _check_rows(model, rows, name):
     """ValueError, one sentence, for the first row that cannot be trained on."""
     if not rows:
@@ -168,8 +218,6 @@ def _check_rows(model, rows, name):
 def _trainer(backbone, method, layers, adapter):
     """The model that is trained, to scores at chosen places; and the one below it whose states are kept, or None."""
     blocks = methods.decoder_blocks(backbone)
-    if layers and layers > len(blocks):
-        raise ValueError(f"layers is {layers}: {backbone.name!r} has 1 to {len(blocks)}")
     body, inputs, lower = backbone, language_models.token_inputs(), None
     if layers and layers < len(blocks):
         below = blocks[-layers - 1].output

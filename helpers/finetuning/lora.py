@@ -15,7 +15,7 @@ import numpy as np
 
 from helpers.finetuning import files, methods
 
-TARGETS = {"attention": ["query", "value"], "linear": None}  # layers by name; None: every linear one of a block
+TARGETS = {"attention": ["query", "value"], "linear": None}  # names of layers; None: every linear one of a block
 # a layer's name in KerasHub, and in Hugging Face's Llama, Mistral, Qwen and their relatives
 HUGGING_FACE = {
     "query": "self_attn.q_proj",
@@ -34,7 +34,8 @@ class Adapter:
     model    : LanguageModel; its own weights stay as they are. What was traced on it is traced again
     rank     : columns of each A, rows of each B
     alpha    : None for 2 · rank; the product AB counts alpha / rank times
-    targets  : "attention", queries and values (Hu et al. 2022, §4.2), or "linear", every linear layer of a block
+    targets  : "attention", queries and values (Hu et al. 2022, §4.2), "linear", every linear layer of a block, or a
+               list of names as `matrices` has them
     layers   : None for all blocks, or how many of the topmost
     seed     : of the A. All B start at zero, so that at first nothing changes
 
@@ -43,8 +44,8 @@ class Adapter:
     """
 
     def __init__(self, model, *, rank=8, alpha=None, targets="linear", layers=None, seed=0):
-        if targets not in TARGETS:
-            raise ValueError(f"targets is {targets!r}: take {' or '.join(map(repr, TARGETS))}")
+        if isinstance(targets, str) and targets not in TARGETS:
+            raise ValueError(f"targets is {targets!r}: take {' or '.join(map(repr, TARGETS))}, or a list of layers")
         self.model, self.rank, self.alpha = model, rank, alpha or 2 * rank
         draws = keras.random.SeedGenerator(seed)
         self.layer, self.matrices = keras.layers.Layer(name="lora"), {}
@@ -105,36 +106,45 @@ class Adapter:
 
         files.write_folder(folder, write)
 
-    def load(self, folder):
-        """Take the matrices from a folder that `save` or PEFT wrote; ValueError if they do not fit these."""
-        from safetensors.numpy import load_file
 
-        stored = load_file(Path(folder) / "adapter_model.safetensors")
-        settings = json.loads((Path(folder) / "adapter_config.json").read_text(encoding="utf8"))
-        if (settings["r"], settings["lora_alpha"]) != (self.rank, self.alpha):
-            raise ValueError(
-                f"the adapter in {folder} has rank {settings['r']} and alpha {settings['lora_alpha']}, this one "
-                f"{self.rank} and {self.alpha}: give those of the file"
-            )
-        wanted = {}
-        for name, (_, a, b) in self.matrices.items():
-            place = f"base_model.model.model.{_hugging_face(name)}"
-            wanted |= {f"{place}.lora_A.weight": a, f"{place}.lora_B.weight": b}
-        if wrong := sorted(wanted.keys() ^ stored.keys()):
-            raise ValueError(f"the adapter in {folder} is of other layers than this one: {wrong[0]} is in one alone")
-        for name, variable in wanted.items():
-            variable.assign(stored[name].T)
+def read(model, folder):
+    """The adapter in a folder that `Adapter.save` or PEFT wrote, attached to a model.
+
+    errors : ValueError, one sentence, for files that do not fit each other or the model
+    """
+    from safetensors.numpy import load_file
+
+    folder = Path(folder)
+    stored = load_file(folder / "adapter_model.safetensors")
+    settings = json.loads((folder / "adapter_config.json").read_text(encoding="utf8"))
+    names = {name.rsplit(".lora_", 1)[0] for name in stored}
+    layers = _linear_layers(model.backbone, "linear", None)
+    ours = {f"base_model.model.model.{_hugging_face(name)}": name for name in layers}
+    if unknown := sorted(names - ours.keys()):
+        raise ValueError(f"the adapter in {folder} is of another model: {model.name} has no layer {unknown[0]}")
+    adapter = Adapter(model, rank=settings["r"], alpha=settings["lora_alpha"], targets=[ours[name] for name in names])
+    for name in names:
+        _, *matrices = adapter.matrices[ours[name]]
+        for variable, which in zip(matrices, "AB", strict=True):
+            value = stored[f"{name}.lora_{which}.weight"].T
+            if value.shape != variable.shape:
+                adapter.detach()
+                raise ValueError(f"the adapter in {folder} is of another model: {name} has {value.shape} numbers there")
+            variable.assign(value)
+    return adapter
 
 
 def _linear_layers(backbone, targets, layers):
     """The linear layers of the topmost blocks that are adapted, by block and name."""
     blocks = methods.decoder_blocks(backbone)
+    wanted = targets if isinstance(targets, list) else TARGETS[targets] or []
     found = {}
     for block in blocks[-layers:] if layers else blocks:
         for layer in block._flatten_layers(include_self=False):  # Keras has no public name for it
+            name = f"{block.name}.{layer.name}"
             linear = isinstance(layer, (keras.layers.Dense, keras.layers.EinsumDense))
-            if linear and (targets == "linear" or layer.name in TARGETS[targets]):
-                found[f"{block.name}.{layer.name}"] = layer
+            if linear and (targets == "linear" or name in wanted or layer.name in wanted):
+                found[name] = layer
     if not found:
         raise ValueError(f"targets is {targets!r}, but {backbone.name!r} has no such layer in its blocks")
     return found

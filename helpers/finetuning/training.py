@@ -58,9 +58,12 @@ def rates(steps, peak, warmup):
     return [peak * min((step + 1) / max(rise, 1), (steps - step) / max(steps - rise, 1)) for step in range(steps)]
 
 
-def compile_model(model, weight_decay, layer_decay, clip_norm, label_smoothing, parts, any_size=False):
-    """Give a model its optimiser and loss; in parts, see `_step`.
+def compile_model(
+    model, *, weight_decay=0.01, layer_decay=1.0, clip_norm=None, label_smoothing=0.0, parts=1, any_size=False
+):
+    """Give a model its optimiser and loss, for `train_on_batch`; the settings are those of `fine_tune`.
 
+    parts    : into how many a batch is cut, see `_step`
     any_size : whether the number of rows differs from batch to batch, not the width alone
     """
     optimizer = methods.optimiser(

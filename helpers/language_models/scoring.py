@@ -14,7 +14,7 @@ def losses(model, rendered):
     model    : LanguageModel
     rendered : list of n conversations as `render` gives them
     returns  : DataFrame, one row a conversation: loss (nats a token over what is trained, end tokens aside; NaN
-               where that is nothing), nats and tokens (their sum and number), end_nats and ends (the same of end tokens)
+               where that is nothing), nats and tokens (their sum and number), end_nats and ends (those of end tokens)
 
     Nats a token of many rows are nats.sum() / tokens.sum(): a mean of means would count short answers more.
     """

@@ -1,0 +1,133 @@
+"""A real language model is tuned on shell commands: how, on what, and what it forgets; five seeds.
+
+Questions  : rate    Which learning rate does validation prefer for each method? `RATES` holds its answer.
+             method  What do LoRA in full depth, LoRA on the topmost blocks, those blocks themselves and all weights
+                     gain over the untuned model, on pages that were not tuned on; what do they forget?
+             genres  At equal tokens: does a mixture of two tasks (description to command, command to description)
+                     beat each one, judged on both?
+             repeats At equal steps: do ten copies of a tenth of the rows cost anything, and are they copied?
+Prediction : Every method learns the format first. LoRA in full depth and all weights are level; the topmost blocks
+             alone come close at a fifth of the time. A mixture is best on both. Repeats cost distinct text.
+Model      : SmolLM2-135M-Instruct, which was tuned on instructions before it came here.
+Fair       : within a seed all arms see the same rows in the same order, two passes; rates by the part "valid".
+             The test rows, of pages of their own, are the same for all seeds and read last.
+Measures   : nats a token of the answer, its end token apart; exact match and chrF of what is written greedily.
+"""
+
+import numpy as np
+
+from helpers import language_models
+from helpers.finetuning import language
+from helpers.runner.studies import pack, unpack
+from helpers.scenarios import commands
+
+DATA = ["instructions", "docs_qa", "dialogues"]
+N, N_TEST, N_WRITTEN = 160, 120, 60
+METHODS = {
+    "LoRA": {"method": "lora"},
+    "LoRA, top": {"method": "lora", "layers": 6},
+    "last blocks": {"method": "last", "layers": 6},
+    "full": {"method": "full"},
+}
+TRIED = {
+    "LoRA": [3e-4, 1e-3, 3e-3],
+    "LoRA, top": [1e-3, 3e-3, 1e-2],
+    "last blocks": [1e-4, 3e-4, 1e-3],
+    "full": [3e-5, 1e-4, 3e-4],
+}
+RATES = {"LoRA": 1e-3, "LoRA, top": 3e-3, "last blocks": 3e-4, "full": 1e-4}
+GENRES = {"commands": 1.0, "both": 0.5, "descriptions": 0.0}  # share of the tokens that are of the first task
+GRID = [
+    {"question": "rate", "arm": arm, "rate": rate, "seed": seed}
+    for arm, rates in TRIED.items()
+    for rate in rates
+    for seed in range(2)
+]
+GRID += [{"question": "method", "arm": "untuned", "seed": 0}]
+GRID += [
+    {"question": question, "arm": arm, "seed": seed}
+    for question, arms in {"method": METHODS, "genres": GENRES, "repeats": ["distinct", "with copies"]}.items()
+    for seed in range(5)
+    for arm in arms
+]
+_model = None
+
+
+def model():
+    """The model as it came, read once a process; every run takes back what it trained."""
+    global _model
+    _model = _model or language_models.load("smollm2")
+    return _model
+
+
+def training_rows(question, arm, seed):
+    """The rows that a cell tunes on."""
+    lm = model()
+    every = {task: commands.rendered(lm, commands.rows("train", N, task=task, seed=seed))[0] for task in commands.TASKS}
+    if question == "genres":  # as many tokens as the commands have, by their shares
+        size = tokens(every["command"])
+        shares = {"command": GENRES[arm], "description": 1 - GENRES[arm]}
+        return [row for task, share in shares.items() for row in within(every[task], share * size)]
+    distinct = every["command"]
+    if question == "repeats":
+        tenth = len(distinct) // 10
+        return distinct[: 2 * tenth] + (distinct[:tenth] * 8 if arm == "with copies" else distinct[2 * tenth :])
+    return distinct
+
+
+def tokens(rows):
+    return sum(len(row.ids) for row in rows)
+
+
+def within(rows, size):
+    """The first rows that hold so many tokens together."""
+    return [row for row, so_far in zip(rows, np.cumsum([len(row.ids) for row in rows]), strict=True) if so_far <= size]
+
+
+def run(question, arm, seed, rate=None):
+    """Tune and judge one model."""
+    lm = model()
+    rows = training_rows(question, arm, seed)
+    result = {"rows": len(rows), "tokens": tokens(rows)}
+    tuned = None
+    if arm != "untuned":
+        name = arm if arm in METHODS else "LoRA, top"
+        tuned = language.tune(lm, rows, seed=seed, learning_rate=rate or RATES[name], **METHODS[name])
+        result |= {"seconds": round(tuned.history["seconds"].sum(), 1), "trained": tuned.trained}
+    try:
+        return result | judged(question, {lm.tokeniser.decode([row.ids[i] for i in row.answer]) for row in rows})
+    finally:
+        if tuned:
+            tuned.undo()
+
+
+def judged(question, learnt):
+    """What the model makes of rows that it was not tuned on; learnt: the answers that it was."""
+    lm, result = model(), {}
+    part = "valid" if question == "rate" else "test"
+    for task in commands.TASKS if question == "genres" else commands.TASKS[:1]:
+        rows, frame = commands.rendered(lm, commands.rows(part, N_TEST, task=task))
+        found = language_models.losses(lm, rows)
+        result[f"{task} nats"] = pack((1000 * found["nats"]).round().astype(int), frame.index)
+        result[f"{task} tokens"] = pack(found["tokens"], frame.index)
+        result[f"{task} end_loss"] = found["end_nats"].mean()
+    if question in ("method", "repeats"):
+        asked = commands.rows(part, N_WRITTEN)
+        written = commands.write(lm, asked)
+        result["written"] = pack(written, asked.index)
+        result["copied"] = np.mean([text in learnt for text in written])
+    if question == "method":
+        result |= {f"{source} loss": loss for source, loss in commands.forgotten(lm).items()}
+    return result | figures({"question": question} | result)
+
+
+def figures(row):
+    """What follows from what is stored by row: losses in nats a token, exact match, chrF."""
+    result = {}
+    for task in commands.TASKS:
+        if isinstance(row.get(f"{task} nats"), str):
+            result[f"{task} loss"] = unpack(row[f"{task} nats"]).sum() / unpack(row[f"{task} tokens"]).sum() / 1000
+    if isinstance(row.get("written"), str):
+        asked = commands.rows("test", N_WRITTEN)
+        result |= commands.judged(unpack(row["written"], asked.index), asked["target"]).mean().to_dict()
+    return result
