@@ -166,7 +166,9 @@ def test_hidden_states_are_of_length_one_and_the_weighted_mean_leans_to_the_end(
 
 
 def test_greedy_text_does_not_depend_on_its_company(model):
-    prompts = [[1, *model.tokeniser.encode(text)[0]] for text in ("The capital of France is", "One two three four", "A")]
+    prompts = [
+        [1, *model.tokeniser.encode(text)[0]] for text in ("The capital of France is", "One two three four", "A")
+    ]
     together = language_models.generate(model, prompts, longest=6)
     alone = [language_models.generate(model, [prompt], longest=6)[0] for prompt in prompts]
     assert together == alone

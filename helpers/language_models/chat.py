@@ -5,8 +5,6 @@ stands in what it writes is found by writing it twice, the second time with a ma
 be known beforehand. Control strings within a content are held back until the template is done: they become plain text.
 """
 
-import datetime
-import functools
 import itertools
 import json
 import os
@@ -16,9 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from helpers import conversations
-from helpers.language_models import tokenisers
-
-STEPS = 100_000  # rounds of loops and calls that a template may take to write one conversation
+from helpers.language_models import templates, tokenisers
 
 
 class Span(NamedTuple):
@@ -195,7 +191,7 @@ def _hold_back(message, hold):
 
 def _written(draft, messages, opened=False):
     """What the template writes, without what is dropped."""
-    text = _write(draft.model, messages, opened)
+    text = templates.write(draft.model, messages, opened)
     if draft.drop is not None:
         text = text[: draft.drop] + text[draft.drop :].removeprefix(draft.added)
     return text
@@ -280,7 +276,7 @@ def _addition(draft):
     closing = _written(draft, talk[:-1]).rpartition(mark)[2]
     between = _written(draft, talk).rsplit(mark, 2)[1]
     opening = between[_shared(draft, closing, between) :]
-    bos = _name(draft.model, "bos")
+    bos = templates.name(draft.model, "bos")
     begin = len(bos) if before.startswith(bos) and bos not in opening else 0
     stop = len(before) - len(os.path.commonprefix([before[begin:][::-1], opening[::-1]]))
     head = opening[: len(opening) - (len(before) - stop)]  # a system message may stand within what opens a message
@@ -363,83 +359,3 @@ def _as_text(tokeniser, text, begin, stop, held):
     places = [place for place, string in enumerate(back, begin) for _ in string] + [stop]
     for id_, first, behind, said in _placed(tokeniser, "".join(back), lambda tokeniser, part: tokeniser.encode(part)):
         yield id_, places[first], places[max(first, behind - 1)] + (behind > first), said
-
-
-# ---- the template ---------------------------------------------------------------------------------------------------
-
-
-def _write(model, messages, opened):
-    """What the template writes; ValueError, one sentence, if it fails or refuses."""
-    import jinja2
-
-    if not model.template:
-        raise ValueError(f"{model.name} has no chat template: give load one, template=")
-    try:
-        template = _compiled(model.template)
-        template.environment.left = STEPS
-        return template.render(
-            messages=messages,
-            add_generation_prompt=opened,
-            bos_token=_name(model, "bos"),
-            eos_token=_name(model, "eos"),
-            tools=None,
-            documents=None,
-        )
-    except jinja2.TemplateSyntaxError as error:
-        raise ValueError(f"the template of {model.name} is broken in line {error.lineno}: {error.message}") from None
-    except Exception as error:  # a template is a program of others: it may raise anything
-        said = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(f"the template of {model.name} refuses the conversation: {said}") from None
-
-
-def _name(model, which):
-    """The control string that begins or ends a text, "" for none."""
-    id_ = getattr(model.tokeniser, which)
-    return next((string for string, number in model.tokeniser.control.items() if number == id_), "")
-
-
-@functools.lru_cache(maxsize=16)
-def _compiled(template):
-    """A template that may look at what it is given, change nothing, and take STEPS rounds of loops and calls."""
-    from jinja2 import TemplateError, nodes
-    from jinja2.ext import Extension, loopcontrols
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-    class Generation(Extension):
-        """Around what the assistant says some templates write {% generation %}; it stands for nothing here."""
-
-        tags = {"generation"}
-
-        def parse(self, parser):
-            next(parser.stream)
-            return parser.parse_statements(("name:endgeneration",), drop_needle=True)
-
-    class Sandbox(ImmutableSandboxedEnvironment):
-        left = STEPS
-
-        def step(self):
-            self.left -= 1
-            if self.left < 0:
-                raise TemplateError(f"it takes more than {STEPS:,} steps")
-
-        def call(self, context, function, *args, **settings):
-            self.step()
-            return super().call(context, function, *args, **settings)
-
-    def refuse(message):
-        raise TemplateError(message)
-
-    def counted(items):
-        for item in items:
-            environment.step()
-            yield item
-
-    environment = Sandbox(trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols])
-    environment.filters["counted"] = counted
-    environment.filters["tojson"] = lambda value, **settings: json.dumps(value, **({"ensure_ascii": False} | settings))
-    environment.globals["raise_exception"] = refuse
-    environment.globals["strftime_now"] = lambda form: datetime.datetime.now().strftime(form)
-    tree = environment.parse(template)
-    for loop in tree.find_all(nodes.For):
-        loop.iter = nodes.Filter(loop.iter, "counted", [], [], None, None, lineno=loop.lineno)
-    return environment.from_string(tree)
