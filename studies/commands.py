@@ -5,7 +5,8 @@ Questions  : rate    Which learning rate does validation prefer for each method?
                      gain over the untuned model, on pages that were not tuned on; what do they forget?
              genres  At equal tokens: does a mixture of two tasks (description to command, command to description)
                      beat each one, judged on both?
-             repeats At equal steps: do ten copies of a tenth of the rows cost anything, and are they copied?
+             repeats At equal steps: do nine copies of a tenth of the rows cost anything, and are they copied?
+             judge   As the model came, does it judge commands by what they are, or by their place and length?
 Prediction : Every method learns the format first. LoRA in full depth and all weights are level; the topmost blocks
              alone come close at a fifth of the time. A mixture is best on both. Repeats cost distinct text.
 Model      : SmolLM2-135M-Instruct, which was tuned on instructions before it came here.
@@ -43,7 +44,7 @@ GRID = [
     for rate in rates
     for seed in range(2)
 ]
-GRID += [{"question": "method", "arm": "untuned", "seed": 0}]
+GRID += [{"question": "method", "arm": "untuned", "seed": 0}, {"question": "judge", "arm": "untuned", "seed": 0}]
 GRID += [
     {"question": question, "arm": arm, "seed": seed}
     for question, arms in {"method": METHODS, "genres": GENRES, "repeats": ["distinct", "with copies"]}.items()
@@ -86,6 +87,8 @@ def within(rows, size):
 
 def run(question, arm, seed, rate=None):
     """Tune and judge one model."""
+    if question == "judge":
+        return judging(seed)
     lm = model()
     rows = training_rows(question, arm, seed)
     result = {"rows": len(rows), "tokens": tokens(rows)}
@@ -121,9 +124,52 @@ def judged(question, learnt):
     return result | figures({"question": question} | result)
 
 
-def figures(row):
-    """What follows from what is stored by row: losses in nats a token, exact match, chrF."""
+JUDGE = "Which of two commands does this: {asked}?\nA: {first}\nB: {second}\nAnswer with A or B."
+
+
+def judging(seed):
+    """Which of two commands the model names, in both orders: the right one or another's; a shorter or a longer wrong one.
+
+    returns : by row, whether the first that is shown is named, for each kind of pair and each order
+    """
+    asked = commands.rows("test", N_WRITTEN)
+    others = commands.rows("valid", 2 * N_WRITTEN, seed=seed)["target"].tolist()
+    wrong = [sorted(pair, key=lambda text: (len(text), text)) for pair in zip(others[::2], others[1::2], strict=True)]
+    pairs = {"right": list(zip(asked["target"], others, strict=False)), "longer": [pair[::-1] for pair in wrong]}
     result = {}
+    for kind, of_kind in pairs.items():
+        for order in (1, -1):
+            shown = [pair[::order] for pair in of_kind]
+            named_first = named(asked["text"], shown)
+            result[f"{kind} {'first' if order == 1 else 'second'}"] = pack(named_first, asked.index)
+    return result | figures({"question": "judge"} | result)
+
+
+def named(texts, pairs):
+    """Whether the model names the first of each pair: whether "A" is likelier than "B" as its answer."""
+    lm, nats = model(), []
+    for answer in "AB":
+        talks = []
+        for text, (first, second) in zip(texts, pairs, strict=True):
+            asked = text.split(": ", 1)[1]
+            prompt = JUDGE.format(asked=asked, first=first, second=second)
+            talks.append([{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}])
+        rows = [language_models.render(lm, talk) for talk in talks]
+        found = language_models.nats(lm, [row.ids for row in rows], [list(row.answer) for row in rows])
+        nats.append(np.array([values.sum() for values in found]))
+    return nats[0] < nats[1]
+
+
+def figures(row):
+    """What follows from what is stored by row: losses in nats a token, exact match, chrF; of judging its shares."""
+    result = {}
+    if row["question"] == "judge":
+        shown = {name: unpack(row[name]) for name in ("right first", "right second", "longer first", "longer second")}
+        result["named first"] = np.mean(list(shown.values()))
+        result["same in both orders"] = np.mean(shown["right first"] != shown["right second"])
+        for kind in ("right", "longer"):
+            result[f"named {kind}"] = (shown[f"{kind} first"].mean() + 1 - shown[f"{kind} second"].mean()) / 2
+        return result
     for task in commands.TASKS:
         if isinstance(row.get(f"{task} nats"), str):
             result[f"{task} loss"] = unpack(row[f"{task} nats"]).sum() / unpack(row[f"{task} tokens"]).sum() / 1000
