@@ -128,7 +128,7 @@ JUDGE = "Which of two commands does this: {asked}?\nA: {first}\nB: {second}\nAns
 
 
 def judging(seed):
-    """Which of two commands the model names, in both orders: the right one or another's; a shorter or a longer wrong one.
+    """Which of two commands the model names, in both orders: the right or a wrong one; of two wrong ones a longer one.
 
     returns : by row, whether the first that is shown is named, for each kind of pair and each order
     """
