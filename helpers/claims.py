@@ -19,9 +19,10 @@ COLUMNS = ["id", "verdict", "effect", "low", "high", "difference", "conditions",
 def ledger():
     """The claims as a DataFrame, index id; `claims.yaml` says what each column holds.
 
-    direction and family are empty for claims tested by a difference, same_as for those that repeat no other.
+    direction and family are empty for claims tested by a difference; same_as for those that repeat no other, beyond
+    for those that the article makes, moved (else a dict: before, why) for those whose verdict did not move.
     """
-    empty = {"direction": "", "family": "", "same_as": ""}
+    empty = {"direction": "", "family": "", "same_as": "", "beyond": "", "moved": ""}
     return pd.DataFrame.from_dict(_claims(), orient="index").rename_axis("id").fillna(empty)
 
 
@@ -29,6 +30,19 @@ def ledger():
 def _claims():
     entries = yaml.safe_load(LEDGER.read_text(encoding="utf-8"))
     return {entry["id"]: {key: value for key, value in entry.items() if key != "id"} for entry in entries}
+
+
+def groups(table):
+    """Where each claim of a ledger is counted, as a Series of texts: verdicts of different groups are never added up.
+
+    "the world" : empirical claims and advice, measured
+    "the text"  : theory, code, definitions and references, right or wrong
+    "readings"  : kind reading, and what goes beyond the article: the evidence or the words are ours
+    "repeats"   : claims that only repeat the mistake of others (same_as), of whatever kind
+    """
+    found = table["kind"].isin(["empirical", "advice"]).map({True: "the world", False: "the text"})
+    found = found.mask(table["kind"].eq("reading") | table["beyond"].ne(""), "readings")
+    return found.mask(table["same_as"].ne(""), "repeats")
 
 
 def verdict(effect, low, high, *, matters, direction):
@@ -74,12 +88,15 @@ def verdict_of_difference(difference, tolerance):
     """What a measured difference from the claim says: supported within the tolerance, refuted beyond it.
 
     Either way by a margin of a tenth of the tolerance, else inconclusive. Tolerance 0 is for counts of exceptions.
+    ValueError for a difference that is not finite, and for a tolerance that is not or is below 0.
 
     >>> verdict_of_difference(3, 0)
     'refuted'
     """
     if not math.isfinite(difference):
         raise ValueError(f"a difference must be finite, got {difference}: count what is not")
+    if not (math.isfinite(tolerance) and tolerance >= 0):
+        raise ValueError(f"a tolerance must be finite and at least 0, got {tolerance}")
     if abs(difference) <= 0.9 * tolerance:
         return "supported"
     return "refuted" if abs(difference) >= 1.1 * tolerance else "inconclusive"
@@ -111,12 +128,15 @@ def record(id, *, effect=None, interval=None, difference=None, conditions=None, 
     conditions : instead of these, {name: (effect, low, high)} or {name: difference}, two or more
     reason     : instead of these, one sentence that says why the claim cannot be tested here
     parameters : what the evidence was made with, such as n_train=500; numbers, texts, lists
+    ValueError where an interval is given beside anything but an effect
     """
     claim = _claim(id)
     given = [name for name, value in [("effect", effect), ("difference", difference)] if value is not None]
     given += [name for name, value in [("conditions", conditions), ("reason", reason)] if value]
     if len(given) != 1:
         raise ValueError(f"{id} takes one of effect, difference, conditions and reason, got {given or 'none'}")
+    if effect is None and interval is not None:
+        raise ValueError(f"{id} has an interval beside {given[0]}: an interval belongs to an effect")
     if effect is not None:
         if interval is None:
             raise ValueError(f"{id} lacks the interval of its effect: interval=(low, high)")

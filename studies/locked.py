@@ -4,7 +4,8 @@ Question   : Does agreement and then herding, fixed on other rows, beat random c
              agreement and herding do there by themselves, and the whole pool?
 Prediction : It gains two to three points over random, and hardly differs from agreement alone.
 Fair       : pools, rows and models are those of `choosing` at 500 rows, encoder features, ten seeds. The locked rows
-             take no part in any choice of a method here; the Chinese ones are also read by `searches`.
+             take no part in any choice of a method here. The Chinese ones are also read by `searches`, which holds
+             agree_then_herd against random too; part of both by studies with a split of their own.
 """
 
 import hashlib

@@ -4,8 +4,9 @@ Questions  : search   Optuna's TPE with and without pruning, beside random searc
                       500 passes of 500 texts through the encoder? Twenty searches each, once by all validation rows
                       (about 1,340), once by few (300).
              confirm  The best of each kind's first search by few rows and by all, and four models that nobody searched
-                      for, on fresh pools and locked test rows. The study `locked` is the only other reader of
-                      these: it holds ways to choose rows, fixed before, against random on them.
+                      for, on fresh pools and locked test rows. The study `locked` reads these too: it
+                      holds ways to choose rows, fixed before, against random on them. Studies with a split of
+                      their own (`training_sets`, `fine_tuning` and others) test on part of them.
 Prediction : guided search gains less than a point on random search, pruning makes both cheaper; what a winner scores on
              the rows that it won by flatters it, by few rows more.
 Fair       : all arms draw from one space, are charged alike and stop at the same sum or at 300 trials. A trial is up to

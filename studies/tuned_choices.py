@@ -1,7 +1,8 @@
 """Does what holds on frozen features hold for real fine-tuning? The whole encoder is trained on what a method chose.
 
 Questions  : rate      Which learning rate and how many epochs does validation prefer, for random rows, 500 Chinese and
-                       200 English? `SETTINGS` holds its answer.
+                       200 English? `SETTINGS` holds its answer. The Chinese one stands in the corner of its grid:
+                       beyond it nothing was tried.
              curation  The very rows of the study `choosing`, 500 Chinese or 200 English: do the methods rank alike?
              noise     The same with a fifth of the pool's labels turned round.
              replay    English only: a model tuned on 300 tweets goes on to 300 rows of which most are editorials. How
@@ -10,7 +11,8 @@ Prediction : The order stays: distrust of labels wins, hardest rows lose. Turned
              learn them by heart. A twentieth of replay saves most of what would be forgotten.
 Fair       : every arm at the rate and epochs that random rows prefer on the part "valid" (question rate); five seeds,
              pools of the first five of `choosing`; measured on the part "judged", which no choice of method has seen.
-             Replay trains twice in a row, for two epochs at a rate fixed beforehand.
+             Replay trains twice in a row, for two epochs at a rate fixed beforehand and for two more at half of it:
+             some twenty steps, which may be too few to forget by.
 """
 
 from functools import cache

@@ -1,4 +1,4 @@
-"""A table to tune on: what each of 880 ways to build a review classifier from 500 rows scores, three repeats each.
+"""A table to tune on: what each of 872 ways to build a review classifier from 500 rows scores, three repeats each.
 
 Question   : how do automated searches compare at equal compute? The study `searches` replays them on this table, as
              NAS-Bench-101 (Ying et al. 2019) and HPO-B (Pineda Arango et al. 2021) do: what a trial would measure is
@@ -9,10 +9,10 @@ Space      : model    TF-IDF, probe (frozen encoder), head, last, full (the enco
              text     for TF-IDF and probe: stop words out, texts cut at 40 or 160 characters; for TF-IDF also normal
                       form, lower case
              settings length of character n-grams, C; learning rate, batch size, passes
-Prediction : the model and the chosen rows matter most, lower case least; few of the 880 beat plain defaults by much.
+Prediction : the model and the chosen rows matter most, lower case least; few of the 872 beat plain defaults by much.
 Fair       : repeat r draws its pool with seed r, and is judged on the r-th third of the rows "valid" of `choosing`, by
              which a search goes, and on the r-th third of the rows "judged", which no search sees. Locked test rows
-             are read by `searches` alone, for what was found in the end.
+             are not read; `searches` reads them for what was found in the end, `locked` for ways to choose rows.
 Columns    : one row of the table is a model, a choice of data and a repeat. `few`, `valid`, `other`, `seconds` hold one
              number for each of the model's settings, in the order of `settings(model)`: how many rows are right of the
              first 100 of "valid", of "valid" and of "judged"; processor time of reading, training and answering.

@@ -8,6 +8,7 @@ import sys
 
 import nbformat
 import numpy as np
+import pandas as pd
 import papermill
 import pytest
 import yaml
@@ -18,6 +19,8 @@ from helpers import claims
 from helpers.runner import parameters
 
 # ---------------------------------------------------------------- the ledger
+
+VERDICTS = ["supported", "negligible", "refuted", "inconclusive", "mixed", "not testable here"]
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +38,7 @@ def test_every_entry_is_complete(entries):
     keys = {"id", "section", "zh", "says", "kind", "predicts", "matters", "unit", "notebook"}
     kinds = {"empirical", "advice", "theory", "code", "definition", "reference", "reading"}
     for entry in entries:
-        assert set(entry) - {"direction", "family", "same_as"} == keys, entry["id"]
+        assert set(entry) - {"direction", "family", "same_as", "beyond", "moved"} == keys, entry["id"]
         assert entry["kind"] in kinds, entry["id"]
         assert all(entry[key] for key in keys - {"matters"}), entry["id"]
         assert len(entry["says"].split()) <= 25, entry["id"]
@@ -50,6 +53,19 @@ def test_a_repeated_mistake_is_counted_under_a_claim_that_repeats_none(entries):
     for id, others in repeats.items():
         assert set(others) <= set(table), id
         assert not set(others) & set(repeats), id
+
+
+def test_what_moved_names_its_former_verdict_and_why(entries):
+    moves = {entry["id"]: entry["moved"] for entry in entries if "moved" in entry}
+    assert moves
+    for id, move in moves.items():
+        assert set(move) == {"before", "why"} and move["before"] in VERDICTS and move["why"], id
+
+
+def test_what_goes_beyond_the_article_says_how(entries):
+    beyond = {entry["id"]: entry["beyond"] for entry in entries if "beyond" in entry}
+    assert beyond and all(text.endswith(".") and text.count(" ") >= 5 for text in beyond.values())
+    assert not [entry["id"] for entry in entries if entry["kind"] == "reading" and "beyond" in entry]
 
 
 def test_every_effect_has_a_size_that_matters_and_every_difference_a_tolerance(entries):
@@ -77,6 +93,21 @@ def test_ledger_holds_the_entries(entries):
     assert list(table.index) == [entry["id"] for entry in entries]
     assert table.loc["C01", "says"] == entries[0]["says"]
     assert set(table["direction"]) == {"", *claims.DIRECTIONS}
+
+
+def test_groups_keep_world_text_readings_and_repeats_apart():
+    rows = {
+        "A": ("empirical", "", ""),
+        "B": ("advice", "", "The article says less."),
+        "C": ("theory", "", ""),
+        "D": ("theory", "C", ""),
+        "E": ("reading", "", ""),
+        "F": ("empirical", "A", ""),
+    }
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=["kind", "same_as", "beyond"])
+    expected = ["the world", "readings", "the text", "repeats", "readings", "repeats"]
+    assert claims.groups(table).tolist() == expected
+    assert set(claims.groups(claims.ledger())) == set(expected)
 
 
 def test_examples_in_the_docstrings():
@@ -279,6 +310,8 @@ def test_record_prints_one_line(small_ledger, capsys, id, evidence, line):
         ("C01", {"difference": 0.2}, r"C01 is tested by an effect \(higher\) with its interval"),
         ("C02", {"effect": 0.2, "interval": (0.1, 0.3)}, "C02 is tested by a difference"),
         ("C02", {"conditions": {"only": 0.0}}, "C02 takes two conditions or more"),
+        ("C02", {"difference": 0, "interval": (-1, 1)}, "C02 has an interval beside difference"),
+        ("C01", {"reason": "no data", "interval": (-1, 1)}, "C01 has an interval beside reason"),
     ],
 )
 def test_record_refuses_in_one_sentence(small_ledger, capsys, id, evidence, says):
@@ -286,6 +319,12 @@ def test_record_refuses_in_one_sentence(small_ledger, capsys, id, evidence, says
         claims.record(id, **evidence)
     assert "\n" not in str(error.value)
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("tolerance", [float("nan"), float("inf"), -0.1])
+def test_a_difference_is_not_judged_by_a_tolerance_that_is_none(tolerance):
+    with pytest.raises(ValueError, match="a tolerance must be finite and at least 0, got"):
+        claims.verdict_of_difference(0, tolerance)
 
 
 def test_verdict_refuses_an_unknown_direction_and_no_size():

@@ -346,8 +346,8 @@ def test_the_same_from_dask():
     assert masked.tolist() == texts.map(privacy.mask).tolist()
 
 
-# ---- every hit in the course's texts was read by eye: 93 of 96 are right; 3 are copies of one text with 02800923158,
-# which is as long as a Northern Irish number, and nobody can tell what it was
+# ---- every hit in the course's texts was read, by a language model and no person: 93 of 96 are right; 3 are copies of
+# one text with 02800923158, which is as long as a Northern Irish number, and nobody can tell what it was
 
 
 @pytest.mark.parametrize(

@@ -188,3 +188,10 @@ def test_p_values_by_hand(lesson):
     five = table(("A", 3.7764, 1.0, 1 + 2 * 2.7764, 1.0)).assign(seeds=5)  # 97.5% point of t with 4 degrees of freedom
     assert p("supported", five) == pytest.approx(0.05, abs=1e-5)
     assert p("inconclusive", table(("A", 0.0, -z, z, 1.0))) == 1.0
+
+
+def test_a_denial_needs_no_second_border(lesson):
+    asserted, denial = (table(("A", 0.0, -1.0, 1.0, 3.0)).assign(denied=denied) for denied in (False, True))
+    assert lesson["deciding"]("negligible", asserted) == "negligible"
+    assert lesson["deciding"]("negligible", denial) == "refuted"
+    assert lesson["deciding"]("supported", denial) == "supported"
