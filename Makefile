@@ -50,7 +50,7 @@ setup: .venv/complete
 .venv/complete: pyproject.toml constraints.txt weights.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
 		{ echo "The course needs Python 3.11, 3.12 or 3.13 as $(PYTHON): try make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
-	@echo "Setting up .venv takes about two minutes, a download of 1 GB, and 3.5 GB of disk."
+	@echo "Setting up .venv takes about two minutes, a download of 1.1 GB, and 3.6 GB of disk."
 	@echo "1 of 4: an empty environment"
 	@$(PYTHON) -m venv $(if $(wildcard $@),,--clear) .venv
 	@rm -f $@
