@@ -1,10 +1,10 @@
 """Tuning and scoring a language model beside peers: `python -m benchmarks.language_models` prints ratios and bars.
 
-Tuning: LoRA of rank 8 on all linear layers, and all weights, against PEFT and Transformers' Trainer on PyTorch, with its
-default padding and grouped by length. Both sides see the same token ids and masks of 200 shell commands, the same steps,
-batch, AdamW, warm-up and decay, in float32, with two threads each, in a process of their own; they take turns. The first
-step, in which TensorFlow traces, is timed apart. Losses are of held-out rows, end tokens aside.
-Scoring: instruction-following difficulty of 300 rows against wana's scorer (llama.cpp), end to end, on identical ids.
+Tuning: LoRA of rank 8 on all linear layers, and all weights, against PEFT and Transformers' Trainer on PyTorch, with
+its default padding and grouped by length. Both sides see the same token ids and masks of 200 shell commands, the same
+steps, batch, AdamW, warm-up and decay, in float32, with two threads each, in a process of their own; they take turns.
+The first step, in which TensorFlow traces, is timed apart. Losses are of held-out rows, end tokens aside.
+Scoring: instruction-following difficulty of 300 rows against wana's scorer (llama.cpp), in its way, on identical ids.
 Needs the extra `peers`, and for scoring `pip install wana`; ends with exit code 1 if a bar is missed.
 """
 
@@ -192,6 +192,45 @@ def torch_rate(size=2048, times=5):
     return {"rate": 2 * size**3 / min(seconds)}
 
 
+# ---- instruction-following difficulty, in wana's way ----------------------------------------------------------------
+
+
+def questions(n):
+    """The first n conversations to score, short ones and long ones as they come."""
+    from helpers import conversations
+    from helpers.scenarios import commands
+
+    return conversations.from_rows(commands.rows("train", n))
+
+
+def ifd_ours(n):
+    """Scores of n rows: behind the template's default system message, over the same behind the first token alone."""
+    from helpers import language_models
+
+    start = time.perf_counter()
+    rows = [language_models.render(model(), talk, system="keep") for talk in questions(n)]
+    given = [row.ids[: row.answer[-1] + 1] for row in rows]
+    alone = [[row.ids[0], *(row.ids[place] for place in row.answer)] for row in rows]
+    with_it = language_models.nats(model(), given, [row.answer for row in rows])
+    without = language_models.nats(model(), alone, [range(1, len(ids)) for ids in alone])
+    scores = [float(a.mean() / b.mean()) for a, b in zip(with_it, without, strict=True)]
+    return {"seconds": time.perf_counter() - start, "scores": scores, "tokens": sum(map(len, given + alone))}
+
+
+def ifd_wana(n):
+    from wana.adapters.logprob.bundled import BundledLogProbProvider
+    from wana.adapters.scoring.ifd import IFDScorer
+    from wana.domain.example import Example, Message, Role
+
+    start = time.perf_counter()
+    scorer = IFDScorer(BundledLogProbProvider(threads=THREADS))
+    scores = []
+    for number, talk in enumerate(questions(n)):
+        messages = tuple(Message(Role(message["role"]), message["content"]) for message in talk)
+        scores.append(scorer.score(Example(str(number), messages))[0].value)
+    return {"seconds": time.perf_counter() - start, "scores": scores}
+
+
 # ---- report ---------------------------------------------------------------------------------------------------------
 
 ARMS = {"ours": "ours", "Trainer": False, "Trainer, grouped by length": True}
@@ -233,6 +272,25 @@ def report(method, tokens, found, products):
     judge(f"{method}, loss within .03 nats of Trainer's: {gap:+.3f}", abs(gap) <= 0.03)
 
 
+def scoring(n=300):
+    from scipy.stats import spearmanr
+
+    ours_, peer = Side(ME), Side(ME, "torch")
+    start = time.perf_counter()
+    ours_.ask("ids", 0, tempfile.mkdtemp())  # reads the model
+    reading = time.perf_counter() - start
+    found = {"ours": ours_.ask("ifd_ours", n), "wana": peer.ask("ifd_wana", n)}
+    for side in (ours_, peer):
+        side.close()
+    print(f"\nIFD of {n} rows, {found['ours']['tokens']:,} tokens (ours reads its model in {reading:.0f} s besides)")
+    for name, run in found.items():
+        print(f"{name:28}{run['seconds']:10.1f} s, from rows to scores")
+    ratio = found["wana"]["seconds"] / found["ours"]["seconds"]
+    judge(f"IFD at least 1.5 times as fast as wana: {ratio:.2f}", ratio >= 1.5)
+    agreement = spearmanr(found["ours"]["scores"], found["wana"]["scores"]).statistic
+    judge(f"rank correlation with wana at least .95: {agreement:.3f}", agreement >= 0.95)
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
@@ -241,8 +299,10 @@ if __name__ == "__main__":
     if options.serve:
         from benchmarks.fine_tuning import rate
 
-        serve({"ids": ids, "ours": ours, "trainer": trainer, "rate": rate, "torch_rate": torch_rate})
+        functions = [ids, ours, trainer, rate, torch_rate, ifd_ours, ifd_wana]
+        serve({function.__name__: function for function in functions})
     else:
         with tempfile.TemporaryDirectory() as folder:
             tuning(options.seeds, folder)
+        scoring()
         sys.exit(1 if MISSED else 0)
