@@ -174,17 +174,19 @@ def _as_kernel(layer, matrix):
 
 
 def _adapted(layer, a, b, scale):
-    """What a linear layer computes beside its thin matrices."""
-    taken = len(_axes(layer)[1])
+    """What a linear layer computes beside its thin matrices, which take the axes of its kernel."""
+    kernel, taken, given = _axes(layer)
+    size = dict(zip(kernel, layer.kernel.shape, strict=True))
+    rows = "".join(axis for axis in "xyz" if axis not in kernel)[:2]  # of the batch: texts and tokens
+    down, up = f"{rows}{taken},{taken}R->{rows}R", f"{rows}R,R{given}->{rows}{given}"
 
     def call(inputs, training=None):
         activation, layer.activation = layer.activation, None
         outputs = type(layer).call(layer, inputs)
         layer.activation = activation
-        shape = keras.ops.shape(inputs)
-        flat = keras.ops.reshape(inputs, (*shape[: len(shape) - taken], a.shape[0]))
-        change = keras.ops.matmul(keras.ops.matmul(flat, a), b) * scale
-        outputs = outputs + keras.ops.reshape(change, keras.ops.shape(outputs))
+        thin = keras.ops.reshape(a, [*(size[axis] for axis in taken), a.shape[1]])
+        wide = keras.ops.reshape(b * scale, [b.shape[0], *(size[axis] for axis in given)])
+        outputs = outputs + keras.ops.einsum(up, keras.ops.einsum(down, inputs, thin), wide)
         return activation(outputs) if activation else outputs
 
     return call
