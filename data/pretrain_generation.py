@@ -1,4 +1,4 @@
-"""Pretrain the poem model of notebook 14b: `python data/pretrain_generation.py [minutes]`.
+"""Pretrain the poem model of notebook 14: `python data/pretrain_generation.py [minutes]`.
 
 Writes data/weights/generation.safetensors.
 

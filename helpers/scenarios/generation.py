@@ -1,6 +1,6 @@
 """A small GPT that writes classical Chinese poems: its rows, template and mask, tuning, sampling and measures of text.
 
-Notebook 14b teaches it, `studies/generation.py` compares sets of rows with it, `data/pretrain_generation.py` made its
+Notebook 14 teaches it, `studies/generation.py` compares sets of rows with it, `data/pretrain_generation.py` made its
 weights. `masked`, `tune`, `losses` and `generate` work on ids alone, whatever they stand for.
 """
 
@@ -168,6 +168,18 @@ def pretrained():
     return model
 
 
+def causal_lm(preset):
+    """Any causal language model of KerasHub, such as "hf://…" or a folder, for `tune` and `losses`.
+
+    returns : Keras model from ids (n, T) to scores, function from a text to its ids, and the id that ends an answer
+    """
+    lm = keras_hub.models.CausalLM.from_preset(preset)
+    tokenizer = lm.preprocessor.tokenizer
+    ids = keras.Input((None,), dtype="int32")
+    scores = lm({"token_ids": ids, "padding_mask": keras.ops.ones_like(ids)})  # padding is last: no token looks there
+    return keras.Model(ids, scores), lambda text: [int(i) for i in tokenizer(text)], tokenizer.end_token_id
+
+
 def _ready(model, seed):
     """Compile a model, at its first call alone (one graph serves all); clear its optimizer, seed its dropout."""
     if not model.compiled:
@@ -212,34 +224,6 @@ def losses(model, examples, batch=50):
         counts.append(weight.sum(axis=1))
     back = np.argsort(order, kind="stable")
     return np.concatenate(sums).astype(float)[back], np.concatenate(counts).astype(int)[back]
-
-
-def trigram_nats(train, test, size):
-    """Mean −ln p of the tokens of `test`, the first of each text aside, by trigrams counted in `train`.
-
-    An estimate is smoothed after Witten and Bell: the more kinds of token have followed a context, the more is left
-    to the shorter context, and last to 1 / size.
-
-    train, test : lists of texts, each a list of ids; size : how many ids there are
-    source      : Witten & Bell 1991 (method C); Chen & Goodman 1999, §2.5
-    """
-    counts, totals, kinds = Counter(), Counter(), Counter()
-    for ids in train:
-        for order in (1, 2, 3):
-            counts.update(tuple(ids[i - order + 1 : i + 1]) for i in range(max(order - 1, 1), len(ids)))
-    for gram, n in counts.items():
-        totals[gram[:-1]] += n
-        kinds[gram[:-1]] += 1
-    nats = []
-    for ids in test:
-        for i in range(1, len(ids)):
-            p = 1 / size
-            for order in (1, 2, 3)[: i + 1]:
-                gram = tuple(ids[i - order + 1 : i + 1])
-                known, new = totals[gram[:-1]], kinds[gram[:-1]]
-                p = (counts[gram] + new * p) / (known + new) if known else p
-            nats.append(-np.log(p))
-    return np.mean(nats)
 
 
 def ifd(model, frame):
@@ -358,17 +342,6 @@ def copied(texts, training, n=10):
             mark[i : i + n] |= text[i : i + n] in known
         marks.append(mark)
     return float(np.concatenate(marks).mean()) if sum(map(len, marks)) else 0.0
-
-
-def longest_run(text, training):
-    """The longest run of a text's characters that stands in a training text, the first of several; no punctuation.
-
-    >>> longest_run("床前，明月", ["明月光", "窗前明"])
-    '前明'
-    """
-    text, training = bare(text), [bare(other) for other in training]
-    runs = [text[i:j] for i in range(len(text)) for j in range(i + 1, len(text) + 1)]
-    return max((run for run in runs if any(run in other for other in training)), key=len, default="")
 
 
 def self_bleu(texts):
