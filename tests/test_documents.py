@@ -67,7 +67,7 @@ def test_constraints_pin_every_dependency_and_nothing_but_versions():
 
 def test_weights_are_pinned_and_no_dependency():
     pinned = doctor.pins(TOP / "weights.txt")
-    assert len(pinned) == 2 and not set(pinned) & names(PROJECT["dependencies"])
+    assert len(pinned) == 3 and not set(pinned) & names(PROJECT["dependencies"])
 
 
 # --- documents ------------------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """Shell commands from their descriptions, by a language model: rows, prompts, and how an answer is judged.
 
-Notebook 14 teaches it, `studies/commands.py` compares ways to tune with it.
+The benchmark of language models tunes on them.
 """
 
 from functools import cache
