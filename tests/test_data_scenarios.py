@@ -1,4 +1,4 @@
-"""The data of the six application scenarios against counts of the originals, and the promises of their cards."""
+"""The data of the scenarios, and instructions, against counts of the originals and the promises of their cards."""
 
 import itertools
 import json
@@ -10,7 +10,7 @@ from helpers import datasets
 from helpers.datasets import split, text_key
 from helpers.duplicates import families
 
-TEXTS = ["interface_strings", "poems", "docs_qa", "dialogues"]
+TEXTS = ["interface_strings", "poems", "docs_qa", "dialogues", "instructions"]
 
 
 @pytest.fixture(scope="module")
@@ -31,13 +31,14 @@ def test_no_value_is_missing_and_no_character_is_broken(tables, name):
 
 
 @pytest.mark.parametrize(
-    ("name", "stratify"), [("interface_strings", "source"), ("docs_qa", None), ("dialogues", "label")]
+    ("name", "stratify"),
+    [("interface_strings", "source"), ("docs_qa", None), ("dialogues", "label"), ("instructions", "task")],
 )
 def test_split_keeps_groups_apart(tables, name, stratify):
     frame = tables[name]
-    part = split(frame, stratify=stratify)
+    part, keys = split(frame, stratify=stratify), frame["text"].map(text_key)
     for a, b in itertools.combinations(["train", "valid", "test"], 2):
-        for key in (frame["group"], frame["text"].map(text_key)):
+        for key in (frame["group"], keys):
             assert not set(key[part == a]) & set(key[part == b])
 
 

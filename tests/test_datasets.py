@@ -200,7 +200,10 @@ def test_keys_of_all_reviews_take_seconds(reviews):
 
 @pytest.mark.parametrize(
     ("name", "distinct"),
-    [("dialogues", 1115), ("docs_qa", 13318), ("interface_strings", 7859), ("poems", 29149), ("snippets_en", 23449)],
+    [
+        *(("dialogues", 1115), ("docs_qa", 13318), ("instructions", 61239), ("interface_strings", 7859)),
+        *(("poems", 29149), ("snippets_en", 23449)),
+    ],
 )
 def test_distinct_keys_of_the_courses_texts(name, distinct):
     assert datasets.load(name)["text"].map(text_key).nunique() == distinct

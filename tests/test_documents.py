@@ -22,9 +22,10 @@ TOP = root()
 PROJECT = tomllib.loads((TOP / "pyproject.toml").read_text(encoding="utf8"))["project"]
 REQUIRED = {"jupyterlab", "tensorflow", "pandas", "matplotlib", "seaborn", "nbval", "papermill"}
 ORDER = [
-    *("datasets", "cleaning", "tables", "duplicates", "privacy", "probe", "label_errors", "selection", "augmentation"),
-    *("losses", "audio", "optimizers", "pretrained", "finetuning", "evaluation", "scenarios", "own_data", "claims"),
-    *("plots", "notebook"),
+    *("datasets", "cleaning", "tables", "conversations", "duplicates", "privacy"),
+    *("probe", "label_errors", "selection", "augmentation"),
+    *("losses", "audio", "optimizers", "on_tensorflow", "pretrained", "language_models", "finetuning", "evaluation"),
+    *("scenarios", "own_data", "claims", "plots", "notebook"),
     "runner",
 ]
 FRAMEWORKS = {"tensorflow", "keras", "keras_hub", "torch", "jax"}
@@ -66,7 +67,7 @@ def test_constraints_pin_every_dependency_and_nothing_but_versions():
 
 def test_weights_are_pinned_and_no_dependency():
     pinned = doctor.pins(TOP / "weights.txt")
-    assert len(pinned) == 2 and not set(pinned) & names(PROJECT["dependencies"])
+    assert len(pinned) == 3 and not set(pinned) & names(PROJECT["dependencies"])
 
 
 # --- documents ------------------------------------------------------------------------------------------------------
@@ -222,7 +223,8 @@ def test_import_helpers_is_quick_and_loads_no_framework():
 
 
 def test_only_models_and_training_load_a_framework():
-    free = sorted({name for name, _ in modules()} - {"pretrained", "finetuning", "scenarios"})
+    models = {"on_tensorflow", "pretrained", "language_models", "finetuning", "scenarios"}
+    free = sorted({name for name, _ in modules()} - models)
     imports = f"import helpers.{', helpers.'.join(free)}, helpers.runner.cli, helpers.runner.studies, sys"
     assert not FRAMEWORKS & set(fresh_python(f"{imports}\nprint(*sys.modules)").split())
 

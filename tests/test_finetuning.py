@@ -17,8 +17,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, log_loss
 from sklearn.utils.class_weight import compute_sample_weight
 
-from helpers import datasets, pretrained
-from helpers.finetuning import DEFAULTS, fine_tune, make_reproducible, methods, on_tensorflow, sixteen_bits, training
+from helpers import datasets, on_tensorflow, pretrained
+from helpers.finetuning import DEFAULTS, fine_tune, make_reproducible, methods, sixteen_bits, training
 
 GOOD = ["A joy to watch.", "Wonderful, warm and funny.", "I loved every minute.", "The best film of the year."]
 BAD = ["A waste of time.", "Dull, cold and silly.", "I hated every minute.", "The worst film of the year."]
@@ -333,7 +333,7 @@ def test_one_tracing_serves_all_widths_and_computes_what_keras_does(tiny, monkey
     texts = [*TEXTS[:6], "a joy " * 8, "dull " * 12]
     once = fine_tune(texts, LABELS, **settings)
     assert len(calls) == 1
-    monkeypatch.setattr(on_tensorflow, "trace_once", lambda model: None)
+    monkeypatch.setattr(on_tensorflow, "trace_once", lambda model, any_size: None)
     twice = fine_tune(texts, LABELS, **settings)
     assert len(calls) == 3
     np.testing.assert_allclose(once.predict(texts), twice.predict(texts), atol=1e-5)

@@ -360,9 +360,9 @@ def test_which_errors_are_of_memory(error, memory):
 def test_an_empty_batch_is_never_made(tiny, monkeypatch):
     sizes, step = [], training._step
 
-    def counted(model, inputs, targets, weights, rows, *rest):
+    def counted(model, data, rows, *rest):
         sizes.append(len(rows))
-        return step(model, inputs, targets, weights, rows, *rest)
+        return step(model, data, rows, *rest)
 
     monkeypatch.setattr(training, "_step", counted)
     result = head(tiny, epochs=1, batch_size=7)

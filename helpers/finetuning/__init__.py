@@ -3,10 +3,12 @@
 The classifier is an encoder of `helpers.pretrained`, dropout, and one dense layer (the head) with a score per class.
 The loss is softmax cross-entropy, the optimiser AdamW with linear warm-up and decay (Devlin et al. 2019, §A.2).
 
+    checks         which settings can be trained with
     methods        what is trained, and how fast
     training       the loop over epochs and batches
     checkpoints    a run's state in a file, for runs that are killed
-    on_tensorflow  the calls to TensorFlow itself
+    language       the same for language models, on conversations
+    lora           the thin matrices that LoRA trains, in PEFT's form
 
 Several GPUs share each batch after one line, under JAX (KERAS_BACKEND=jax); Keras's other backends cannot:
 
@@ -15,7 +17,6 @@ Several GPUs share each batch after one line, under JAX (KERAS_BACKEND=jax); Ker
 
 import functools
 import gc
-import hashlib
 import math
 import numbers
 import time
@@ -27,8 +28,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import softmax
 
-from helpers import pretrained
-from helpers.finetuning import checkpoints, methods, on_tensorflow, training
+from helpers import on_tensorflow, pretrained
+from helpers.finetuning import checkpoints, checks, methods, training
 from helpers.finetuning.methods import DEFAULTS
 from helpers.finetuning.precision import sixteen_bits
 
@@ -132,7 +133,7 @@ def fine_tune(
     epochs = DEFAULTS[method][0] if epochs is None else epochs
     learning_rate = DEFAULTS[method][1] if learning_rate is None else learning_rate
     settings |= {"epochs": epochs, "learning_rate": learning_rate}
-    _check_settings(settings)
+    checks.check(settings)
     settings["precision"] = precision or keras.config.dtype_policy().name
     texts, labels = _check_pair("", texts, labels)
     classes = sorted(set(labels))
@@ -157,7 +158,7 @@ def fine_tune(
         """Train with each batch in so many parts, from the beginning or from the checkpoint."""
         gc.collect()  # a model and its compiled steps refer to each other: a former one stays until someone looks
         inputs = read(texts, parts)
-        valid_data = None if valid is None else (read(valid_texts, parts), valid_targets)
+        valid_inputs = None if valid is None else read(valid_texts, parts)
         make_reproducible(seed)  # after reading, which may load a model and so draw random numbers
         dimensions = inputs.shape[1] if method == "head" else None
         model = methods.classifier(
@@ -165,19 +166,32 @@ def fine_tune(
         )
         save = saved = None
         if checkpoint is not None:
-            run = _fingerprint(settings, texts, labels, valid and (valid_texts, valid_labels), model)
+            content = {"texts or labels": (texts, labels), "valid": valid and (valid_texts, valid_labels)}
+            run = checkpoints.fingerprint(settings, content, model)
             save, saved = functools.partial(checkpoints.save, checkpoint, run), checkpoints.load(checkpoint, run)
             parts = max(parts, saved[0]["parts"] if saved else 1)
-        _compile(model, weight_decay, layer_decay, clip_norm, label_smoothing, parts)
+        training.compile_model(
+            model,
+            weight_decay=weight_decay,
+            layer_decay=layer_decay,
+            clip_norm=clip_norm,
+            label_smoothing=label_smoothing,
+            parts=parts,
+        )
         history = training.train(
             model,
-            inputs,
-            targets,
-            weights,
-            valid_data,
+            training.Rows(
+                lengths=[len(row) for row in inputs],
+                weights=weights,
+                batch=lambda rows, factors: (
+                    pretrained.collate(inputs, rows, pad_to),
+                    targets[rows],
+                    weights[rows] * factors,
+                ),
+            ),
+            valid and functools.partial(training.evaluate, model, valid_inputs, valid_targets, parts),
             epochs=epochs,
             batch_size=batch_size,
-            pad_to=pad_to,
             learning_rate=learning_rate,
             warmup=warmup,
             restore_best=restore_best,
@@ -216,39 +230,6 @@ def make_reproducible(seed, model=None):
         state.assign([seed, place])
     if keras.backend.backend() == "tensorflow":
         on_tensorflow.deterministic()
-
-
-def _check_settings(settings):
-    def number(value):
-        return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
-
-    def whole(value, least=1):
-        return number(value) and isinstance(value, numbers.Integral) and value >= least
-
-    for name, right, wanted in (
-        ("epochs", whole, "a whole number from 1"),
-        ("batch_size", whole, "a whole number from 1"),
-        ("layers", whole, "a whole number from 1"),
-        ("pad_to", lambda n: whole(n) and n in (1, 2, 4, 8, 16), "1, 2, 4, 8 or 16"),
-        ("rank", whole, "a whole number from 1"),
-        ("learning_rate", lambda rate: number(rate) and rate > 0, "a number above 0"),
-        ("warmup", lambda share: number(share) and 0 <= share <= 1, "a share from 0 to 1"),
-        ("weight_decay", lambda decay: number(decay) and decay >= 0, "a number from 0"),
-        ("layer_decay", lambda decay: number(decay) and 0 < decay <= 1, "a factor above 0, up to 1"),
-        ("clip_norm", lambda norm: norm is None or (number(norm) and norm > 0), "None or a number above 0"),
-        ("label_smoothing", lambda share: number(share) and 0 <= share < 1, "a share from 0 to below 1"),
-        ("patience", lambda n: n is None or whole(n), "None or a whole number from 1"),
-        ("seed", lambda seed: whole(seed, 0) and seed < 2**32, "a whole number from 0, below 2³²"),
-        ("restore_best", lambda value: isinstance(value, bool), "True or False"),
-        ("precision", PRECISIONS.__contains__, f"one of {', '.join(map(repr, PRECISIONS))}"),
-    ):
-        if not right(settings[name]):
-            raise ValueError(f"{name} is {settings[name]!r}: give {wanted}")
-    if settings["patience"] is not None and settings["valid"] is None:
-        raise ValueError("patience needs valid: give texts and labels to tell by when to stop")
-
-
-PRECISIONS = [None, "float32", "mixed_bfloat16", "mixed_float16"]
 
 
 def _check_pair(which, texts, labels):
@@ -299,44 +280,3 @@ def _read(texts, parts, encoder, method, max_tokens, pooling):
         size = max(1, 32 // parts)
         return pretrained.embed(texts, encoder, max_tokens=max_tokens, batch_size=size, pooling=pooling)
     return pretrained.tokenise(texts, encoder, max_tokens)
-
-
-def _compile(model, weight_decay, layer_decay, clip_norm, label_smoothing, parts):
-    """Give a model its optimiser and loss; in parts, see `training._step`."""
-    optimizer = methods.optimiser(
-        model,
-        weight_decay,
-        layer_decay,
-        global_clipnorm=clip_norm,
-        gradient_accumulation_steps=parts if parts > 1 else None,
-    )
-    settings = {"from_logits": True, "reduction": "mean_with_sample_weight" if parts == 1 else "sum"}
-    if label_smoothing:  # the labels are rows of 0 and 1 then
-        loss = keras.losses.CategoricalCrossentropy(label_smoothing=label_smoothing, **settings)
-        accuracy = keras.metrics.CategoricalAccuracy(name="accuracy")
-    else:
-        loss = keras.losses.SparseCategoricalCrossentropy(**settings)
-        accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
-    model.compile(optimizer, loss, weighted_metrics=[accuracy], jit_compile=pretrained.jit_compile())
-    model.optimizer.build(model.trainable_variables)  # none is left to create in the first step: one tracing less
-    if keras.backend.backend() == "tensorflow":
-        on_tensorflow.trace_once(model)
-
-
-def _fingerprint(settings, texts, labels, valid, model):
-    """What a checkpoint must agree in to be of this run, {name: text}: settings, texts, start weights, software."""
-
-    def digest(parts):
-        found = hashlib.sha256()
-        for part in parts:
-            found.update(part)
-        return found.hexdigest()[:16]
-
-    aside = {"texts", "labels", "valid", "checkpoint", "progress"}
-    run = {name: repr(value) for name, value in settings.items() if name not in aside}
-    return run | {
-        "texts or labels": digest([repr((texts, labels)).encode()]),
-        "valid": digest([repr(valid).encode()]),
-        "start weights": digest(keras.ops.convert_to_numpy(variable.value).tobytes() for variable in model.weights),
-        "Keras": f"{keras.__version__} on {keras.backend.backend()}",
-    }

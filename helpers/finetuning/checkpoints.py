@@ -12,9 +12,33 @@ import warnings
 import zipfile
 from pathlib import Path
 
+import keras
 import numpy as np
 
 FILE = "checkpoint.npz"
+ASIDE = ["texts", "labels", "checkpoint", "progress"]  # settings that do not tell a run
+
+
+def fingerprint(settings, content, model):
+    """What a checkpoint must agree in to be of one run, {name: text}: settings, content, start weights, software.
+
+    settings : {name: value}, the arguments of the call; what `content` names, and how it is watched, is left out
+    content  : {name: what is trained on}, told by its repr
+    """
+
+    def digest(parts):
+        found = hashlib.sha256()
+        for part in parts:
+            found.update(part)
+        return found.hexdigest()[:16]
+
+    aside = {*ASIDE, *content}
+    run = {name: repr(value) for name, value in settings.items() if name not in aside}
+    run |= {name: digest([repr(value).encode()]) for name, value in content.items()}
+    return run | {
+        "start weights": digest(keras.ops.convert_to_numpy(variable.value).tobytes() for variable in model.weights),
+        "Keras": f"{keras.__version__} on {keras.backend.backend()}",
+    }
 
 
 def save(folder, run, state, arrays):

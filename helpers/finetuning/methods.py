@@ -5,8 +5,7 @@ import re
 
 import keras
 
-from helpers import pretrained
-from helpers.finetuning import on_tensorflow
+from helpers import on_tensorflow, pretrained
 
 DEFAULTS = {  # method: epochs and peak learning rate, where the caller names none
     "full": (2, 1e-4),
@@ -64,6 +63,11 @@ def blocks(model):
                 found.append([])
             found[-1].append(layer)
     return found
+
+
+def decoder_blocks(backbone):
+    """The blocks of a language model of KerasHub, bottom to top."""
+    return [layer for layer in backbone.layers if re.search(r"_\d+$", layer.name) and layer.weights]
 
 
 def _keep_last(body, encoder, layers):

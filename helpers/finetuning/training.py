@@ -3,13 +3,16 @@
 import os
 import time
 import warnings
+from collections.abc import Callable
+from typing import NamedTuple
 
 import keras
 import numpy as np
 import pandas as pd
 from scipy.special import log_softmax
 
-from helpers import pretrained
+from helpers import on_tensorflow, pretrained
+from helpers.finetuning import methods
 
 OUT_OF_MEMORY = ["memoryerror", "resourceexhausted", "outofmemory", "out of memory", "can't allocate memory"]
 OUT_OF_MEMORY += ["cannot allocate memory", "not enough memory", "allocfailed"]
@@ -55,16 +58,55 @@ def rates(steps, peak, warmup):
     return [peak * min((step + 1) / max(rise, 1), (steps - step) / max(steps - rise, 1)) for step in range(steps)]
 
 
+def compile_model(
+    model, *, weight_decay=0.01, layer_decay=1.0, clip_norm=None, label_smoothing=0.0, parts=1, any_size=False
+):
+    """Give a model its optimiser and loss, for `train_on_batch`; the settings are those of `fine_tune`.
+
+    parts    : into how many a batch is cut, see `_step`
+    any_size : whether the number of rows differs from batch to batch, not the width alone
+    """
+    optimizer = methods.optimiser(
+        model,
+        weight_decay,
+        layer_decay,
+        global_clipnorm=clip_norm,
+        gradient_accumulation_steps=parts if parts > 1 else None,
+    )
+    settings = {"from_logits": True, "reduction": "mean_with_sample_weight" if parts == 1 else "sum"}
+    if label_smoothing:  # the labels are rows of 0 and 1 then
+        loss = keras.losses.CategoricalCrossentropy(label_smoothing=label_smoothing, **settings)
+        accuracy = keras.metrics.CategoricalAccuracy(name="accuracy")
+    else:
+        loss = keras.losses.SparseCategoricalCrossentropy(**settings)
+        accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
+    model.compile(optimizer, loss, weighted_metrics=[accuracy], jit_compile=pretrained.jit_compile())
+    model.optimizer.build(model.trainable_variables)  # none is left to create in the first step: one tracing less
+    if keras.backend.backend() == "tensorflow":
+        on_tensorflow.trace_once(model, any_size)
+
+
+class Rows(NamedTuple):
+    """What a model is trained on.
+
+    lengths : list of n ints, tokens a row
+    weights : float array (n,), how much a row counts in the mean loss
+    batch   : function of m row numbers and a factor for each, float32 (m,), to what `train_on_batch` takes: inputs,
+              targets, and their weights times the row's factor
+    """
+
+    lengths: list
+    weights: np.ndarray
+    batch: Callable
+
+
 def train(
     model,
-    inputs,
-    targets,
-    weights,
-    valid,
+    data,
+    evaluate,
     *,
     epochs,
     batch_size,
-    pad_to,
     learning_rate,
     warmup,
     restore_best,
@@ -77,13 +119,14 @@ def train(
 ):
     """Run the epochs and return their history; with valid and restore_best the model ends as it was at its best.
 
+    data     : Rows
+    evaluate : None or function of nothing to loss and accuracy on validation rows
     parts : each batch goes through the model in so many parts, see `_step`
     saved : None or what `save` was given before: the run goes on from there
     save  : None or function of a state and a list of arrays
     """
     rng = np.random.default_rng(seed)
-    lengths = [len(row) for row in inputs]
-    n_batches = -(-len(lengths) // batch_size)
+    n_batches = -(-len(data.lengths) // batch_size)
     schedule = rates(epochs * n_batches, learning_rate, warmup)
     new_epoch = {"batch": 0, "totals": [0.0, 0.0, 0.0], "seconds": 0.0}
     state = {"epoch": 0, "rng": rng.bit_generator.state, "history": [], **new_epoch}
@@ -104,12 +147,12 @@ def train(
             epoch, start = state["epoch"] + 1, time.perf_counter() - state["seconds"]
             totals = np.array(state["totals"])  # loss and accuracy times weight, weight
             rng.bit_generator.state = state["rng"]
-            for number, rows in enumerate(pretrained.batches(lengths, batch_size, rng), 1):
+            for number, rows in enumerate(pretrained.batches(data.lengths, batch_size, rng), 1):
                 where = f"batch {number} of epoch {epoch}, which holds texts {_first(rows)}"
                 if number <= state["batch"]:
                     continue
                 model.optimizer.learning_rate = schedule[(epoch - 1) * n_batches + number - 1]
-                scores, weight = _step(model, inputs, targets, weights, rows, batch_size, pad_to, parts)
+                scores, weight = _step(model, data, rows, batch_size, parts)
                 _check_finite(scores[0], f"the loss is {scores[0]} at {where}")
                 totals += np.append(scores * weight, weight)
                 bar.update()
@@ -125,14 +168,15 @@ def train(
                 "valid_loss": np.nan,
                 "valid_accuracy": np.nan,
             }
-            if valid is not None:
-                loss, row["valid_accuracy"] = evaluate(model, *valid, parts)
+            if evaluate is not None:
+                loss, row["valid_accuracy"] = evaluate()
                 _check_finite(loss, f"the loss is {loss} at the validation after epoch {epoch}")
                 row["valid_loss"] = loss
                 if restore_best and loss < min([np.inf, *(old["valid_loss"] for old in history)]):
                     best = [_array(variable) for variable in model.trainable_variables]
             elif epoch == epochs:  # no batch comes after the last update to show what it did
-                asked = pretrained.collate(inputs, rows[: max(1, 32 // parts)], pad_to)
+                asked = rows[: max(1, 32 // parts)]
+                asked, _, _ = data.batch(asked, np.ones(len(asked), "float32"))
                 scores = keras.ops.convert_to_numpy(model(asked, training=False))
                 _check_finite(scores, f"the model's scores are no longer finite after {where}")
             history.append(row | {"seconds": time.perf_counter() - start})
@@ -143,7 +187,7 @@ def train(
     return pd.DataFrame(history)
 
 
-def _step(model, inputs, targets, weights, rows, batch_size, pad_to, parts):
+def _step(model, data, rows, batch_size, parts):
     """One step of the optimiser by one batch; returns [its loss, its accuracy], and the sum of its weights.
 
     In several parts the optimiser averages their gradients. Their losses are sums then, each text with its weight's
@@ -151,13 +195,14 @@ def _step(model, inputs, targets, weights, rows, batch_size, pad_to, parts):
     """
     size = pretrained.shared_out(-(-batch_size // parts))
     filled = pretrained.fill(rows, size * parts)
-    counted = weights[filled] * (np.arange(size * parts) < len(rows))  # repeats weigh nothing
+    real = (np.arange(size * parts) < len(rows)).astype("float32")  # repeats weigh nothing
+    counted = data.weights[filled] * real
     total = float(counted.sum())
-    shares = counted if parts == 1 else counted * parts / total
-    scores = [
-        model.train_on_batch(pretrained.collate(inputs, part, pad_to), targets[part], sample_weight=share)
-        for part, share in zip(np.split(filled, parts), np.split(shares, parts), strict=True)
-    ]
+    factors = real if parts == 1 else real * parts / total
+    scores = []
+    for part, factor in zip(np.split(filled, parts), np.split(factors, parts), strict=True):
+        inputs, targets, weights = data.batch(part, factor)
+        scores.append(model.train_on_batch(inputs, targets, sample_weight=weights))
     if parts == 1:
         return np.array(scores[0]), total
     of_parts = counted.reshape(parts, size).sum(axis=1) / total

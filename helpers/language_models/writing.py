@@ -1,0 +1,53 @@
+"""New text by a language model, with the samplers of KerasHub."""
+
+import keras
+import keras_hub
+import numpy as np
+
+from helpers import on_tensorflow, pretrained
+from helpers.language_models.batches import compiles_each_shape
+
+ROWS = 16  # prompts in a batch
+
+
+def generate(model, prompts, *, longest=64, temperature=0.0, top_p=1.0, seed=0):
+    """Go on from each prompt until the end token.
+
+    model       : LanguageModel
+    prompts     : list of n lists of token ids
+    longest     : new tokens at most
+    temperature : 0 takes the likeliest token each time (greedy); above it tokens are drawn, from the softmax of the
+                  scores divided by it
+    top_p       : drawn from the fewest likely tokens that hold this share of probability (Holtzman et al. 2020, §3.1)
+    seed        : of the draws. What is drawn depends on the prompts beside it too; a greedy text does not
+    returns     : list of n lists of the new ids without the end token; `longest` of them where it was not reached
+    """
+    sampler = _sampler(model, temperature, top_p)
+    if temperature:
+        sampler.seed_generator.state.assign([seed, 0])
+    texts = [[]] * len(prompts)
+    for rows in pretrained.batches([len(ids) for ids in prompts], ROWS):
+        inputs = pretrained.pad([prompts[row] for row in rows], 16 if compiles_each_shape() else 1)
+        room = {name: np.pad(array, ((0, 0), (0, longest))) for name, array in inputs.items()}
+        written = model.lm.generate(room, stop_token_ids=model.ends)["token_ids"]
+        for row, ids in zip(rows, written, strict=True):
+            start = len(prompts[row])
+            new = ids[start : start + longest].tolist()
+            stops = [place for place, token in enumerate(new) if token in model.ends]
+            texts[row] = new[: stops[0]] if stops else new
+    return texts
+
+
+def _sampler(model, temperature, top_p):
+    """The sampler of these settings, with which the model is compiled; the same settings are compiled once."""
+    settings = temperature, top_p
+    if model.built.get("settings") != settings:
+        if temperature:
+            sampler = keras_hub.samplers.TopPSampler(p=top_p, temperature=temperature, seed=0)
+        else:
+            sampler = keras_hub.samplers.GreedySampler()
+        model.lm.compile(sampler=sampler, jit_compile=pretrained.jit_compile())
+        if keras.backend.backend() == "tensorflow":
+            on_tensorflow.generate_once(model.lm)
+        model.built["settings"] = settings
+    return model.lm.sampler
