@@ -162,6 +162,7 @@ def printed(path):
         (["-p", "sizes", "[1, x]"], "course: parameter sizes takes list[int], not '[1, x]'"),
         (["-p", "sizes", "3"], "course: parameter sizes takes list[int], not '3'"),
         (["--grid", "seed=0..4", "n="], "course: --grid takes name=0..4 or name=a,b, not 'n='"),
+        (["--grid", "seed=4..0"], "course: --grid takes name=0..4 or name=a,b, not 'seed=4..0'"),
         (["--grid", "n=1,b"], "course: parameter n takes int, not 'b'"),
         (
             ["--update", "-p", "n", "1"],

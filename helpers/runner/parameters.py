@@ -114,7 +114,7 @@ def parse_grid(axes):
         name, equals, values = axis.partition("=")
         span = re.fullmatch(r"(-?\d+)\.\.(-?\d+)", values)
         grid[name] = list(map(str, range(int(span[1]), int(span[2]) + 1))) if span else values.split(",")
-        if not (name and equals and all(grid[name])):
+        if not (name and equals and grid[name] and all(grid[name])):
             raise Refused(f"--grid takes name=0..4 or name=a,b, not {axis!r}")
     return grid
 
