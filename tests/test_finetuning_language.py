@@ -11,7 +11,7 @@ from safetensors.numpy import load_file
 
 from helpers import language_models
 from helpers.finetuning import language, lora, training
-from helpers.language_models import LanguageModel, Rendered
+from helpers.language_models import LanguageModel, Rendered, tokenisers
 from helpers.language_models.chat import Span
 
 END, USER, ASSISTANT, FIRST, SIZE = 2, 3, 4, 5, 40
@@ -202,6 +202,51 @@ def test_peft_and_transformers_give_the_same_logits(tmp_path):
     assert theirs == language_models.render(model, [{"role": "system", "content": "Be brief."}, *talk]).ids
 
 
+def test_undo_and_save_after_each_other(tmp_path):
+    model = tiny()
+    tuned = language.tune(model, echoes(8, 0), epochs=1)
+    tuned.undo()
+    tuned.undo()
+    with pytest.raises(ValueError, match="^the training was undone: there is nothing to save$"):
+        tuned.save(tmp_path / "adapter")
+    merged = language.tune(model, echoes(8, 0), epochs=1)
+    with pytest.raises(ValueError, match="^the model has an adapter: merge it or detach it first, and then export$"):
+        language.export(model._replace(tokeniser=tokenisers.Tokeniser(None, None, {}, None, 2)), tmp_path / "model")
+    merged.adapter.merge()
+    with pytest.raises(ValueError, match="which undo cannot take back: load the model anew$"):
+        merged.undo()
+
+
+def test_what_is_not_plain_lora_is_not_read(tmp_path):
+    language.tune(tiny(), echoes(8, 0), epochs=1).save(tmp_path / "adapter")
+    file = tmp_path / "adapter" / "adapter_config.json"
+    settings = json.loads(file.read_text())
+    for change in ({"use_rslora": True}, {"use_dora": True}, {"rank_pattern": {"q_proj": 2}}, {"peft_type": "IA3"}):
+        file.write_text(json.dumps(settings | change))
+        model = tiny()
+        with pytest.raises(ValueError, match="is no plain LoRA .*: only that can be read$"):
+            language.restore(model, tmp_path / "adapter")
+        assert not lora.is_attached(model)
+
+
+def test_a_generation_that_was_compiled_by_others_is_compiled_again():
+    model = tiny()
+    prompts = [echoes(1, 0)[0].ids[:-2]]
+    greedy = language_models.generate(model, prompts, longest=6)
+    model.lm.compile(sampler="random")
+    assert language_models.generate(model, prompts, longest=6) == greedy
+    with pytest.raises(ValueError, match="^temperature is -1, top_p 1.0, longest 6: give a number from 0"):
+        language_models.generate(model, prompts, longest=6, temperature=-1)
+    with pytest.raises(ValueError, match=r"^prompts\[0\] has 60 tokens: with 6 new ones tiny reads 1 to 58$"):
+        language_models.generate(model, [[5] * 60], longest=6)
+
+
+def test_the_padding_of_new_text_ends_nothing():
+    model = tiny()._replace(ends=(0,))
+    texts = language_models.generate(model, [[5, 6], [7, 8, 9]], longest=4)
+    assert all(len(text) > 0 for text in texts)
+
+
 # ---- faults ---------------------------------------------------------------------------------------------------------
 
 
@@ -213,7 +258,7 @@ def empty_row():
 @pytest.mark.parametrize(
     ("rows", "settings", "said"),
     [
-        ([], {}, "^rows is empty: give conversations as language_models.render makes them$"),
+        ([], {}, "^rows is empty or holds something else: give conversations as language_models.render makes them$"),
         ([*echoes(2, 0), empty_row()], {}, r"^rows\[2\] has no token to train on: leave it out, see"),
         (echoes(2, 0), {"valid": [empty_row()]}, r"^valid\[0\] has no token to train on"),
         ([echoes(1, 0)[0]._replace(ids=[1] * 65)], {}, r"^rows\[0\] has 65 tokens and tiny reads 64: see"),

@@ -4,6 +4,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 
 def write_folder(folder, write):
     """Have write(path) fill a new folder, which then takes the place of `folder`, or is removed if anything fails.
@@ -17,8 +19,10 @@ def write_folder(folder, write):
     partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         write(partial)
+        partial.chmod(0o755)  # a temporary folder is its owner's alone
         partial.replace(folder)
-    except OSError as error:
-        raise OSError(f"{folder} was not written ({error.strerror or error}): nothing of it is left") from error
+    except (OSError, SafetensorError) as error:
+        said = getattr(error, "strerror", None) or error
+        raise OSError(f"{folder} was not written ({said}): nothing of it is left") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)

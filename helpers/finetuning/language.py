@@ -13,7 +13,7 @@ import pandas as pd
 
 from helpers import language_models
 from helpers.finetuning import checkpoints, checks, files, lora, make_reproducible, methods, training
-from helpers.language_models.batches import by_length, collate
+from helpers.language_models.batches import TOKENS, by_length, collate
 
 RATES = {"full": 5e-5, "last": 2e-4, "lora": 1e-3}  # method: peak learning rate, where the caller names none
 
@@ -28,7 +28,8 @@ class Tuned(NamedTuple):
     seconds : wall time of the whole call
     adapter : lora.Adapter of method "lora", else None
     save    : function of a folder: writes what was trained, alone (see `restore`)
-    undo    : function of nothing: the model writes again as before
+    undo    : function of nothing: the model writes again as before, and nothing is left to save. An adapter that was
+              merged cannot be undone: load the model anew
     """
 
     model: language_models.LanguageModel
@@ -98,15 +99,31 @@ def tune(
     adapter = None
     if method == "lora":
         adapter = lora.Adapter(model, rank=rank, alpha=alpha, targets=targets, layers=layers, seed=seed)
-    trainer, lower = _trainer(model.backbone, method, layers, adapter)
+    try:
+        trainer, lower = _trainer(model.backbone, method, layers, adapter)
+    except BaseException:
+        if adapter:
+            adapter.detach()
+        raise
     variables = list(trainer.trainable_variables)
     before = [np.array(keras.ops.convert_to_numpy(variable.value)) for variable in variables]
 
+    left = True
+
     def undo():
+        nonlocal left
+        if adapter and not adapter.attached and left:
+            raise ValueError("the adapter was merged or detached, which undo cannot take back: load the model anew")
         for variable, value in zip(variables, before, strict=True):
             variable.assign(value)
         if adapter:
             adapter.detach()
+        left = False
+
+    def save(folder):
+        if not left:
+            raise ValueError("the training was undone: there is nothing to save")
+        adapter.save(folder) if adapter else _save(variables, folder)
 
     def attempt(parts):
         """Train with each batch in so many parts, from the beginning or from the checkpoint."""
@@ -116,8 +133,8 @@ def tune(
         data, judged = (those and _rows(model, those, lower) for those in (rows, valid))
         save = saved = None
         if checkpoint is not None:
-            content = {"model": model.name, "rows": rows, "valid": valid}
-            run = checkpoints.fingerprint(settings, content, trainer)
+            content = {"model": model.name, "rows": _told(rows), "valid": valid and _told(valid)}
+            run = checkpoints.fingerprint(settings, content, model.backbone)
             save, saved = functools.partial(checkpoints.save, checkpoint, run), checkpoints.load(checkpoint, run)
             parts = max(parts, saved[0]["parts"] if saved else 1)
         training.compile_model(trainer, weight_decay=weight_decay, clip_norm=clip_norm, parts=parts, any_size=True)
@@ -151,7 +168,7 @@ def tune(
         trained=sum(value.size for value in before),
         seconds=time.perf_counter() - start,
         adapter=adapter,
-        save=adapter.save if adapter else functools.partial(_save, variables),
+        save=save,
         undo=undo,
     )
 
@@ -185,6 +202,8 @@ def export(model, folder):
              FileExistsError and OSError as of `files.write_folder`
     """
     tokeniser = model.tokeniser
+    if lora.is_attached(model):
+        raise ValueError("the model has an adapter: merge it or detach it first, and then export")
     if not hasattr(tokeniser.source, "to_str"):
         raise ValueError(f"the tokeniser of {model.name} has no form that Transformers reads: export its own files")
     names = {id_: mark for mark, id_ in tokeniser.control.items()}
@@ -193,6 +212,11 @@ def export(model, folder):
 
     def write(path):
         model.lm.export_to_transformers(str(path))
+        config = json.loads((path / "config.json").read_text(encoding="utf8"))
+        marks = {"bos_token_id": tokeniser.bos, "eos_token_id": list(model.ends)}
+        config |= {"max_position_embeddings": model.context} | marks
+        (path / "config.json").write_text(json.dumps(config, indent=1), encoding="utf8")
+        (path / "generation_config.json").write_text(json.dumps(marks), encoding="utf8")
         (path / "tokenizer.json").write_text(tokeniser.source.to_str(), encoding="utf8")
         (path / "tokenizer_config.json").write_text(json.dumps(settings, indent=1), encoding="utf8")
         if model.template:
@@ -201,10 +225,16 @@ def export(model, folder):
     files.write_folder(folder, write)
 
 
+def _told(rows):
+    """Ids and masks as lists, which are printed to their end."""
+    return [(list(row.ids), row.mask.tolist()) for row in rows]
+
+
 def _check_rows(model, rows, name):
     """ValueError, one sentence, for the first row that cannot be trained on."""
-    if not rows:
-        raise ValueError(f"{name} is empty: give conversations as language_models.render makes them")
+    if not rows or not all(isinstance(row, language_models.Rendered) for row in rows):
+        wanted = "give conversations as language_models.render makes them"
+        raise ValueError(f"{name} is empty or holds something else: {wanted}")
     for number, row in enumerate(rows):
         if not len(row.trained):
             raise ValueError(f"{name}[{number}] has no token to train on: leave it out, see language_models.limit")
@@ -261,7 +291,7 @@ def _rows(model, rows, lower):
 def _evaluate(trainer, data, parts):
     """Nats a token and share of tokens guessed, over the tokens that are trained on."""
     totals = np.zeros(3)
-    for rows in by_length(data.lengths):
+    for rows in by_length(data.lengths, TOKENS // parts):
         inputs, following, weights = data.batch(rows, np.ones(len(rows), "float32"))
         loss, accuracy = trainer.test_on_batch(inputs, following, sample_weight=weights)
         total = weights.sum()

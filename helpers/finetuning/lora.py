@@ -44,14 +44,14 @@ class Adapter:
     """
 
     def __init__(self, model, *, rank=8, alpha=None, targets="linear", layers=None, seed=0):
-        if isinstance(targets, str) and targets not in TARGETS:
+        if not isinstance(targets, list) and targets not in list(TARGETS):
             raise ValueError(f"targets is {targets!r}: take {' or '.join(map(repr, TARGETS))}, or a list of layers")
+        if is_attached(model):
+            raise ValueError("the model has an adapter already: detach or merge it first")
         self.model, self.rank, self.alpha = model, rank, alpha or 2 * rank
         draws = keras.random.SeedGenerator(seed)
         self.layer, self.matrices = keras.layers.Layer(name="lora"), {}
         for name, layer in _linear_layers(model.backbone, targets, layers).items():
-            if "call" in vars(layer):
-                raise ValueError("the model has an adapter already: detach or merge it first")
             inputs, outputs = _sizes(layer)
             start = keras.initializers.RandomUniform(-1 / math.sqrt(inputs), 1 / math.sqrt(inputs), seed=draws)
             a = self.layer.add_weight((inputs, rank), initializer=start, name=f"{name}.lora_A")
@@ -60,13 +60,19 @@ class Adapter:
         self.layer.built = True
         for layer, a, b in self.matrices.values():
             layer.call = _adapted(layer, a, b, self.alpha / rank)
-        model.built.clear()
+        self.attached, model.lm.adapter = True, self.layer
+        _forget_traces(model)
 
     def detach(self):
-        """Leave the model as it was before the adapter."""
+        """Leave the model as it was before the adapter; nothing happens where it is not attached any more."""
+        if not self.attached:
+            return
         for layer, _, _ in self.matrices.values():
             del layer.call
-        self.model.built.clear()
+        self.attached = False
+        del self.model.lm.adapter
+        self.model.lm._layers.remove(self.layer)  # Keras forgets a deleted layer's name alone
+        _forget_traces(self.model)
 
     def merge(self):
         """Add the products AB to the model's own matrices, and leave it without the adapter."""
@@ -107,6 +113,20 @@ class Adapter:
         files.write_folder(folder, write)
 
 
+def is_attached(model):
+    """Whether a model computes with an adapter."""
+    return hasattr(model.lm, "adapter")
+
+
+def _forget_traces(model):
+    """What was traced on a model computes as before: have it traced anew."""
+    model.built.clear()
+    model.lm.predict_function = None
+
+
+UNKNOWN = ["use_rslora", "use_dora", "rank_pattern", "alpha_pattern", "modules_to_save"]  # PEFT's variants of LoRA
+
+
 def read(model, folder):
     """The adapter in a folder that `Adapter.save` or PEFT wrote, attached to a model.
 
@@ -115,9 +135,18 @@ def read(model, folder):
     from safetensors.numpy import load_file
 
     folder = Path(folder)
+    for file in ("adapter_config.json", "adapter_model.safetensors"):
+        if not (folder / file).is_file():
+            raise ValueError(f"{folder} has no {file}: give the folder of an adapter")
     stored = load_file(folder / "adapter_model.safetensors")
     settings = json.loads((folder / "adapter_config.json").read_text(encoding="utf8"))
+    used = [name for name in UNKNOWN if settings.get(name)]
+    if used or settings.get("peft_type") != "LORA" or settings.get("bias", "none") != "none":
+        what = ", ".join(used) or "its type or bias"
+        raise ValueError(f"the adapter in {folder} is no plain LoRA ({what}): only that can be read")
     names = {name.rsplit(".lora_", 1)[0] for name in stored}
+    if wrong := stored.keys() ^ {f"{name}.lora_{which}.weight" for name in names for which in "AB"}:
+        raise ValueError(f"the adapter in {folder} has not an A and a B of each layer: see {min(wrong)}")
     layers = _linear_layers(model.backbone, "linear", None)
     ours = {f"base_model.model.model.{_hugging_face(name)}": name for name in layers}
     if unknown := sorted(names - ours.keys()):
@@ -145,6 +174,8 @@ def _linear_layers(backbone, targets, layers):
             linear = isinstance(layer, (keras.layers.Dense, keras.layers.EinsumDense))
             if linear and (targets == "linear" or name in wanted or layer.name in wanted):
                 found[name] = layer
+    if missing := [name for name in wanted if not any(name in (key, key.split(".")[1]) for key in found)]:
+        raise ValueError(f"{backbone.name!r} has no linear layer {missing[0]!r} in its blocks")
     if not found:
         raise ValueError(f"targets is {targets!r}, but {backbone.name!r} has no such layer in its blocks")
     return found
@@ -182,8 +213,10 @@ def _adapted(layer, a, b, scale):
 
     def call(inputs, training=None):
         activation, layer.activation = layer.activation, None
-        outputs = type(layer).call(layer, inputs)
-        layer.activation = activation
+        try:
+            outputs = type(layer).call(layer, inputs)
+        finally:
+            layer.activation = activation
         thin = keras.ops.reshape(a, [*(size[axis] for axis in taken), a.shape[1]])
         wide = keras.ops.reshape(b * scale, [b.shape[0], *(size[axis] for axis in given)])
         outputs = outputs + keras.ops.einsum(up, keras.ops.einsum(down, inputs, thin), wide)

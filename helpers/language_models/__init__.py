@@ -75,7 +75,7 @@ def load(name="smollm2", *, template=None, context=None):
     errors   : ValueError for a name that is none of these; WeightsError for a damaged or missing package
     """
     if name == "smollm2":
-        return _smollm2(template)
+        return _smollm2(template, context or smollm2.CONTEXT)
     import keras_hub
 
     try:
@@ -94,13 +94,13 @@ def load(name="smollm2", *, template=None, context=None):
     return _model(str(name), lm, tokeniser, template or own, context)
 
 
-def _smollm2(template):
+def _smollm2(template, context):
     from gguf import GGUFReader
 
     reader = GGUFReader(smollm2.weight_file())
     tokeniser = tokenisers.of_gguf(reader)
     template = template or reader.fields["tokenizer.chat_template"].contents()
-    return _model("smollm2", smollm2.causal_lm(reader), tokeniser, template, smollm2.CONTEXT)
+    return _model("smollm2", smollm2.causal_lm(reader), tokeniser, template, context)
 
 
 def _model(name, lm, tokeniser, template, context):

@@ -99,6 +99,7 @@ def render(model, conversation, *, train="all", system="drop"):
         if i == answers[-1] or (train == "all" and area.answer):
             mask[begin : stop + (end is not None)] = conversations.weight(message)
     last = answers[-1]
+    mask[:1] = 0  # nothing stands before the first token to guess it from
     return Rendered(
         ids=[token[0] for token in tokens],
         mask=mask,

@@ -38,7 +38,9 @@ def ifd(model, rendered):
                answer alone. The end token is not scored: untuned models give it eight nats, which would drown a word
 
     """
-    given = [[place for place in row.answer if place not in row.ends] for row in rendered]
+    if cut := [number for number, row in enumerate(rendered) if not len(row.answer)]:
+        raise ValueError(f"rendered[{cut[0]}] has no token of its last answer left: leave it out, see limit")
+    given = [list(row.answer) for row in rendered]
     alone = [row.ids[row.opening : row.answer[-1] + 1] for row in rendered]
     with_it = nats(model, [row.ids for row in rendered], given)
     without = nats(
@@ -54,6 +56,9 @@ def hidden(model, ids, *, weighted=False):
     weighted : False takes the mean over the tokens; True weighs token i of a row by i, so that those which have read
                more count more (RDS+: Ivison et al. 2025, arXiv 2503.01807, §3)
     """
+    if not ids:
+        return np.empty((0, model.backbone.output_shape[-1]), "float32")
+    _check_ids(model, ids)
     found = states(_model(model, "hidden", _body), ids)
     vectors = np.stack(
         [np.average(row, axis=0, weights=np.arange(len(row)) + 1 if weighted else None) for row in found]
@@ -80,6 +85,7 @@ def nats(model, ids, places):
     places  : list of n lists of places in them, from 1 on: the tokens that are scored. Logits are computed there alone
     returns : list of n float32 arrays, as long as the places
     """
+    _check_ids(model, ids)
     scorer = _model(model, "nats", _scorer)
     found = [np.zeros(0, "float32")] * len(ids)
     for rows in by_length([len(row) for row in ids]):
@@ -91,10 +97,19 @@ def nats(model, ids, places):
     return found
 
 
+def _check_ids(model, ids):
+    """ValueError, one sentence, for the first row that the model cannot read."""
+    for number, row in enumerate(ids):
+        if not 0 < len(row) <= model.context:
+            raise ValueError(f"row {number} has {len(row)} tokens: {model.name} reads 1 to {model.context}")
+
+
 def _model(model, name, build):
     """A Keras model on a language model's backbone, built at the first call."""
     if name not in model.built:
         model.built[name] = traced_once(build(model.backbone))
+        if hasattr(model.lm, "adapter"):  # so that JAX sees its matrices change
+            model.built[name].adapter = model.lm.adapter
     return model.built[name]
 
 
