@@ -20,7 +20,7 @@ import time
 
 import numpy as np
 
-from benchmarks.sides import MISSED, THREADS, Side, judge, serve
+from benchmarks.sides import MISSED, QUIET, THREADS, Side, judge, serve
 
 BATCH, EPOCHS, RATE, LONGEST = 32, 2, 1e-4, 64
 TEST = 3_000
@@ -96,11 +96,7 @@ def trainer(n, seed, fixed, grouped):
             max_grad_norm=1.0,
             seed=seed,
             use_cpu=not torch.cuda.is_available(),
-            report_to="none",
-            save_strategy="no",
-            logging_strategy="no",
-            disable_tqdm=True,
-            dataloader_pin_memory=False,
+            **QUIET,
             **grouping(transformers, grouped),
         )
         loop = transformers.Trainer(

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.sides import MISSED, THREADS, Side, judge, serve
+from benchmarks.sides import MISSED, QUIET, THREADS, Side, judge, serve
 
 ROWS, HELD_OUT, BATCH, RANK = 200, 60, 8, 8
 RATE = {"lora": 1e-3, "full": 5e-5}
@@ -129,11 +129,7 @@ def trainer(seed, method, grouped, folder):
             max_grad_norm=1.0,
             seed=seed,
             use_cpu=True,
-            report_to="none",
-            save_strategy="no",
-            logging_strategy="no",
-            disable_tqdm=True,
-            dataloader_pin_memory=False,
+            **QUIET,
             **grouping(transformers, grouped),
         )
         loop = transformers.Trainer(

@@ -6,6 +6,13 @@ import subprocess
 import sys
 
 THREADS = 2
+QUIET = {  # settings of Transformers' Trainer that keep it from the disk, the network and the terminal
+    "report_to": "none",
+    "save_strategy": "no",
+    "logging_strategy": "no",
+    "disable_tqdm": True,
+    "dataloader_pin_memory": False,
+}
 
 
 def serve(functions):

@@ -24,11 +24,11 @@ METHODS = [
 ]
 
 
-def tiny(seed=0):
-    """A Llama of two blocks that knows nothing; chat and tokeniser are not needed here."""
+def tiny_llama(size, seed=0):
+    """A Llama of two blocks that knows nothing."""
     keras.utils.set_random_seed(seed)
-    backbone = keras_hub.models.Llama3Backbone(
-        vocabulary_size=SIZE,
+    return keras_hub.models.Llama3Backbone(
+        vocabulary_size=size,
         num_layers=2,
         num_query_heads=4,
         num_key_value_heads=2,
@@ -37,6 +37,11 @@ def tiny(seed=0):
         tie_word_embeddings=True,
         name="tiny",
     )
+
+
+def tiny(seed=0):
+    """A language model of it; chat and tokeniser are not needed here."""
+    backbone = tiny_llama(SIZE, seed)
     # weights of a size at which frozen blocks pass on what they read
     for variable in backbone.trainable_variables:
         if "scale" not in variable.path:

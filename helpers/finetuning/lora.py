@@ -119,7 +119,7 @@ def is_attached(model):
 
 
 def _forget_traces(model):
-    """What was traced on a model computes as before: have it traced anew."""
+    """Have what was traced on a model traced anew: it would go on computing without, or with, the adapter."""
     model.built.clear()
     model.lm.predict_function = None
 

@@ -30,6 +30,11 @@ def by_length(lengths, tokens=TOKENS):
     return [np.array(group) for group in groups]
 
 
+def padded(ids):
+    """Rows of ids as arrays, see `pretrained.pad`; as wide as the longest but where each shape is compiled anew."""
+    return pretrained.pad(ids, 16 if compiles_each_shape() else 1)
+
+
 def collate(ids, places):
     """A batch as a language model takes it, and the tokens that come next where its scores are asked for.
 
@@ -43,7 +48,7 @@ def collate(ids, places):
     >>> inputs["places"].tolist(), following.tolist()
     ([0, 1, 3], [7, 8, 9])
     """
-    inputs = pretrained.pad(ids, 16 if compiles_each_shape() else 1)
+    inputs = padded(ids)
     width = inputs["token_ids"].shape[1]
     before = [row * width + place - 1 for row, wanted in enumerate(places) for place in wanted]
     following = [tokens[place] for tokens, wanted in zip(ids, places, strict=True) for place in wanted]

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 
 from helpers import on_tensorflow
-from helpers.language_models.batches import by_length, collate
+from helpers.language_models.batches import by_length, collate, padded
 
 
 def losses(model, rendered):
@@ -36,16 +36,15 @@ def ifd(model, rendered):
     returns  : float array (n,). Above 1 the instruction makes the answer less likely: look at such a row as a mismatch
     source   : Li et al. 2023, arXiv 2308.12032, eq. 3. By itself the answer stands behind the template's opening of an
                answer alone. The end token is not scored: untuned models give it eight nats, which would drown a word
-
+    errors   : ValueError for a row whose last answer was cut away
     """
     if cut := [number for number, row in enumerate(rendered) if not len(row.answer)]:
         raise ValueError(f"rendered[{cut[0]}] has no token of its last answer left: leave it out, see limit")
     given = [list(row.answer) for row in rendered]
     alone = [row.ids[row.opening : row.answer[-1] + 1] for row in rendered]
     with_it = nats(model, [row.ids for row in rendered], given)
-    without = nats(
-        model, alone, [np.subtract(places, row.opening) for places, row in zip(given, rendered, strict=True)]
-    )
+    moved = [np.subtract(places, row.opening) for places, row in zip(given, rendered, strict=True)]
+    without = nats(model, alone, moved)
     return np.array([a.mean() / b.mean() for a, b in zip(with_it, without, strict=True)])
 
 
@@ -70,9 +69,7 @@ def states(body, ids):
     """Hidden states by a Keras model of token ids: list of n float32 arrays (tokens, d)."""
     found = [None] * len(ids)
     for rows in by_length([len(row) for row in ids]):
-        inputs, _ = collate([ids[row] for row in rows], [[]] * len(rows))
-        del inputs["places"]
-        for row, values in zip(rows, body.predict_on_batch(inputs), strict=True):
+        for row, values in zip(rows, body.predict_on_batch(padded([ids[row] for row in rows])), strict=True):
             found[row] = values[: len(ids[row])].astype("float32")
     return found
 

@@ -1,11 +1,10 @@
 """New text by a language model, with the samplers of KerasHub."""
 
 import keras
-import keras_hub
 import numpy as np
 
 from helpers import on_tensorflow, pretrained
-from helpers.language_models.batches import compiles_each_shape
+from helpers.language_models.batches import padded
 
 ROWS = 16  # prompts in a batch
 
@@ -21,6 +20,7 @@ def generate(model, prompts, *, longest=64, temperature=0.0, top_p=1.0, seed=0):
     top_p       : drawn from the fewest likely tokens that hold this share of probability (Holtzman et al. 2020, §3.1)
     seed        : of the draws. What is drawn depends on the prompts beside it too; a greedy text does not
     returns     : list of n lists of the new ids without the end token; `longest` of them where it was not reached
+    errors      : ValueError, one sentence, for a setting out of its range and a prompt that leaves no room
     """
     if not (temperature >= 0 and 0 < top_p <= 1 and isinstance(longest, int) and longest >= 1):
         raise ValueError(
@@ -39,7 +39,7 @@ def generate(model, prompts, *, longest=64, temperature=0.0, top_p=1.0, seed=0):
         sampler.seed_generator.state.assign([seed, 0])
     texts = [[]] * len(prompts)
     for rows in pretrained.batches([len(ids) for ids in prompts], ROWS):
-        inputs = pretrained.pad([prompts[row] for row in rows], 16 if compiles_each_shape() else 1)
+        inputs = padded([prompts[row] for row in rows])
         room = {name: np.pad(array, ((0, 0), (0, longest))) for name, array in inputs.items()}
         room["token_ids"][room["padding_mask"] == 0] = blank  # an end token there would end the text at once
         written = model.lm.generate(room, stop_token_ids=model.ends or None)["token_ids"]
@@ -52,7 +52,9 @@ def generate(model, prompts, *, longest=64, temperature=0.0, top_p=1.0, seed=0):
 
 
 def _sampler(model, temperature, top_p):
-    """The sampler of these settings, with which the model is compiled; the same settings are compiled once."""
+    """The sampler of these settings, with which the model is compiled, unless the call before had the same."""
+    import keras_hub
+
     settings = temperature, top_p
     if model.built.get("settings") != settings or model.lm.sampler is not model.built["sampler"]:
         if temperature:
